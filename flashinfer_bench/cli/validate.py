@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from flashinfer_bench import env
 from flashinfer_bench.cli.options import add_dataset, add_output
-from flashinfer_bench.cli.output import print_json, print_text
+from flashinfer_bench.cli.output import counted, print_json, print_text
 from flashinfer_bench.errors import ExitCode, UsageError
 
 if TYPE_CHECKING:
@@ -69,21 +69,16 @@ def render(report: DatasetReport, *, verbose: bool = False) -> str:
     """The report as text: a line for each finding, a line of totals."""
     from flashinfer_bench.data.validation import Level
 
-    shown = [
-        (finding, check)
-        for _, check, finding in report.all()
+    lines = [
+        f"{finding if finding.path or not name else finding.about(name)} [{check}]"
+        for name, check, finding in report.all()
         if verbose or finding.level is not Level.INFO
     ]
-    lines = [f"{finding} [{check}]" for finding, check in shown]
-    counts = [_counted(report.count(level), level.value) for level in Level]
+    counts = [counted(report.count(level), level.value) for level in Level]
     hidden = report.count(Level.INFO) if not verbose else 0
     more = " (--verbose shows the infos)" if hidden else ""
-    total = _counted(len(report.definitions), "definition")
+    total = counted(len(report.definitions), "definition")
     return "\n".join([*lines, f"{report.config.dataset}: {total}, {', '.join(counts)}{more}"])
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _checks(text: str | None) -> list[CheckName]:

@@ -125,7 +125,6 @@ def tagged(tags: Iterable[str], namespace: str) -> str | None:
 def natural(name: str) -> list[tuple[int, str]]:
     """Sort key that puts `n128` before `n1024`."""
     parts = re.split(r"(\d+)", name)
-    parts[1::2] = [digits.lstrip("0") for digits in parts[1::2]]
     return [(len(part) if i % 2 else 0, part) for i, part in enumerate(parts)]
 
 

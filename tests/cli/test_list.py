@@ -181,6 +181,16 @@ def test_problems_are_told_once_and_not_logged(
     assert not [record for record in caplog.records if "bad.json" in record.getMessage()]
 
 
+def test_the_problems_of_a_dataset_named_twice_are_told_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bad = {"definitions/gemm/bad.json": {"name": "bad"}}
+    dataset = ranked.build(tmp_path / "dataset", **bad)
+    words = ["report", "summary", "--local", dataset, "--local", dataset]
+    assert main(words) == ExitCode.INVALID
+    assert capsys.readouterr().err.count("bad.json") == 1
+
+
 def test_a_torn_last_line_is_told_but_harmless(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

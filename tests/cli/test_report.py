@@ -195,6 +195,21 @@ def test_visualize_on_the_terminal(dataset: str, capsys: pytest.CaptureFixture[s
     assert bob[start:] == "▃" * 7
 
 
+def test_visualize_puts_the_highest_at_p_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bob is as fast as the baseline everywhere: a lower score than Alice's, but no failure."""
+    bob = [ranked.result(ranked.workload(uuid, 1), "slow", 4.0) for uuid in ranked.UUIDS[:3]]
+    path = f"traces/bob/gemm/{ranked.GEMM}.jsonl"
+    dataset = ranked.build(tmp_path / "dataset", **{path: bob})
+    _, _, first, second, *_ = printed(capsys, "visualize", "--local", dataset).splitlines()
+    assert (first.split()[:2], second.split()[:2]) == (["bob", "100%"], ["alice", "67%"])
+    _, _, first, second, *_ = printed(
+        capsys, "visualize", "--local", dataset, "-p", "2"
+    ).splitlines()
+    assert (first.split()[:2], second.split()[:2]) == (["alice", "67%"], ["bob", "0%"])
+
+
 def test_visualize_as_json(dataset: str, capsys: pytest.CaptureFixture[str]) -> None:
     gpu_a, gpu_b = reported(capsys, "visualize", "--local", dataset)
     alice, bob = gpu_a["curves"]

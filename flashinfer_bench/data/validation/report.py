@@ -49,10 +49,12 @@ class Finding(StoredModel):
     """Line in the file, from 1."""
 
     def __str__(self) -> str:
-        where = "".join([self.path or "", f":{self.line}" if self.line else ""])
-        return (
-            f"{self.level}: {where}: {self.message}" if where else f"{self.level}: {self.message}"
-        )
+        place = f"{self.path}:{self.line}" if self.line else self.path
+        return self.about(place) if place else f"{self.level}: {self.message}"
+
+    def about(self, place: str) -> str:
+        """The finding as one line that starts with its level and a place."""
+        return f"{self.level}: {place}: {self.message}"
 
 
 class Findings(StoredModel):
