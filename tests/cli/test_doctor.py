@@ -45,7 +45,7 @@ def test_packages_and_their_oldest_versions_are_those_of_the_project() -> None:
     declared = {
         (doctor.CORE if extra == "dependencies" else extra, *requirement)
         for extra, requirements in lists.items()
-        for requirement in re.findall(r'"([\w-]+)>=([\d.]+)', requirements)
+        for requirement in re.findall(r'"([\w-]+)(?:\[\w+\])?>=([\d.]+)', requirements)
     }
     assert {package[:3] for package in doctor.PACKAGES} == declared
 

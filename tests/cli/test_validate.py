@@ -133,7 +133,8 @@ def test_results_without_a_baseline(tmp_path: Path, capsys: Capture) -> None:
     code, lines = validate(tmp_path, capsys)
     assert code == ExitCode.OK
     assert lines == [
-        "warning: gemm_n8_k4: no traces by author 'baseline', so these results are not ranked [baseline]"
+        "warning: gemm_n8_k4: no traces by author 'baseline', so these results are not ranked"
+        " [baseline]"
     ]
 
 

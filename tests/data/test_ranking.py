@@ -69,6 +69,11 @@ def test_leaving_out_what_is_hard_lowers_the_score():
     assert standing(picked, "fast").score < standing(whole, "fast").score
 
 
+def test_as_fast_as_the_baseline_is_no_win():
+    found = standing(dataset_of(result("fast", "w0", 4.0)), "fast")
+    assert (found.wins, found.fast_p(1), found.geomean_speedup) == (0, 0.25, 1.0)
+
+
 def test_nothing_passed():
     found = standing(dataset_of(result("fast", "w0"), result("fast", "w1", 0.0)), "fast")
     assert (found.passed, found.failed, found.not_attempted) == (0, 2, 2)
