@@ -9,6 +9,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 from flashinfer_bench._version import __version__
 from flashinfer_bench.cli.options import HelpFormatter
@@ -33,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code (see `errors.ExitCode`)."""
     options = build_parser().parse_args(argv)
     logging.basicConfig(level=options.log_level, format="%(message)s", stream=sys.stderr)
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code: int = options.run(options)
         sys.stdout.flush()
@@ -44,6 +47,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.OK
+    except OSError as error:
+        return _fail(
+            f"{error.filename or 'input or output'}: {error.strerror}", ExitCode.UNEXPECTED
+        )
     except Exception as error:
         if os.environ.get("FIB_DEBUG"):
             traceback.print_exc()

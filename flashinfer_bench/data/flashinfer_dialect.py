@@ -40,10 +40,12 @@ def normalise(data: Record) -> Record:
     if not _is_dump(data):
         return data
     inputs = {name: _tensor(spec) for name, spec in data["inputs"].items()}
-    outputs = {
-        f"{name}_out" if name in inputs else name: _tensor(spec)
-        for name, spec in data["outputs"].items()
-    }
+    outputs: Record = {}
+    for name, spec in data["outputs"].items():
+        free = name
+        while free in inputs or free in outputs or (free != name and free in data["outputs"]):
+            free += "_out"
+        outputs[free] = _tensor(spec)
     return {
         **data,
         "axes": _axes(data["axes"], [*inputs.values(), *outputs.values()]),
@@ -51,6 +53,14 @@ def normalise(data: Record) -> Record:
         "outputs": outputs,
         "reference": _reference(data, inputs),
     }
+
+
+def lacks_reference(definition: Record) -> bool:
+    """Whether the reference only says that the dump had none."""
+    stub = _NO_REFERENCE.format(
+        parameters=_parameters(definition["inputs"]), name=definition["name"]
+    )
+    return bool(definition["reference"] == stub)
 
 
 def _is_dump(data: Record) -> bool:

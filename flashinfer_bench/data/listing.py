@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.data.index import Row
-from flashinfer_bench.data.trace_set import TraceSet
+
+if TYPE_CHECKING:
+    from flashinfer_bench.data.trace_set import TraceSet
 
 Listed = dict[str, Any]
 

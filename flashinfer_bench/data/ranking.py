@@ -9,8 +9,10 @@ ratio; they count in the coverage alone.
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 from flashinfer_bench.data.comparison import Case, Comparison
@@ -64,12 +66,17 @@ class Standing:
 
     def fast_p(self, p: float = PINNED_P) -> float:
         """Share of all workloads that are at least `p` times as fast as the baseline."""
-        return sum(ratio >= p for ratio in self.ratios) / len(self.ratios)
+        slower = bisect_left(self._sorted_ratios, p)
+        return (len(self.ratios) - slower) / len(self.ratios)
 
     def fast_p_curve(self, points: int = CURVE_POINTS) -> list[tuple[float, float]]:
         """(p, fast_p) at evenly spaced p from 0 to the largest ratio, at least to 1."""
         end = max(1.0, *self.ratios)
         return [(p, self.fast_p(p)) for p in (end * i / (points - 1) for i in range(points))]
+
+    @cached_property
+    def _sorted_ratios(self) -> list[float]:
+        return sorted(self.ratios)
 
 
 def rank(

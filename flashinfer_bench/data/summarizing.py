@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flashinfer_bench.data import ranking
 from flashinfer_bench.data.comparison import Comparison
 from flashinfer_bench.data.listing import natural, workload_uuids
 from flashinfer_bench.data.ranking import By, Standing
-from flashinfer_bench.data.trace_set import TraceSet
+
+if TYPE_CHECKING:
+    from flashinfer_bench.data.trace_set import TraceSet
 
 
 @dataclass(frozen=True)

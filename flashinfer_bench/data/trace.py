@@ -5,7 +5,13 @@ from __future__ import annotations
 from enum import Enum
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_serializer, model_validator
+from pydantic import (
+    Field,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
 from flashinfer_bench.data.base import NonEmptyString, StoredModel
 from flashinfer_bench.data.workload import Workload
@@ -147,10 +153,15 @@ class Evaluation(StoredModel):
             raise ValueError(_misfit(self.status, "performance", passed))
         return self
 
-    @field_serializer("status", when_used="json")
-    def _public_status(self, status: EvaluationStatus) -> str:
-        hacked = status is EvaluationStatus.REWARD_HACK
-        return EvaluationStatus.RUNTIME_ERROR.value if hacked else status.value
+    @model_serializer(mode="wrap")
+    def _write(
+        self, handler: SerializerFunctionWrapHandler, info: SerializationInfo
+    ) -> dict[str, Any]:
+        record: dict[str, Any] = handler(self)
+        if info.mode == "json" and self.status is EvaluationStatus.REWARD_HACK:
+            record["status"] = EvaluationStatus.RUNTIME_ERROR.value
+            record["verdict"] = "REWARD_HACK"
+        return record
 
 
 def _misfit(status: EvaluationStatus, part: str, needed: bool) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from flashinfer_bench import env
-from flashinfer_bench.data import layout, ranking, scoring
+from flashinfer_bench.data import layout, scoring
 from flashinfer_bench.data.comparison import Comparison, compare
 from flashinfer_bench.data.definition import Definition
 from flashinfer_bench.data.explain import Problem
@@ -24,6 +24,7 @@ from flashinfer_bench.data.ranking import By, Standing
 from flashinfer_bench.data.reading import read_folder
 from flashinfer_bench.data.scoring import Score, SpeedupMetrics, TraceSetSummary
 from flashinfer_bench.data.solution import Solution
+from flashinfer_bench.data.summarizing import rank_all
 from flashinfer_bench.data.trace import EvaluationStatus, Trace
 from flashinfer_bench.errors import DataError, MissingRequirementError, NotFoundError
 
@@ -220,15 +221,8 @@ class TraceSet:
         entries are left out.
         """
         names = self._select(op_type, definition_name)
-        comparisons = self.comparisons(names, baseline_author)
-        uuids = {name: self._workload_uuids(name) for name in names}
-        rankings = ranking.rank(comparisons, uuids, by=by)
-        own = {solution.name for solution in self._solutions_by(baseline_author)}
-        own.add(baseline_author)
-        return {
-            hardware: [standing for standing in standings if standing.name not in own]
-            for hardware, standings in rankings.items()
-        }
+        rankings = rank_all(self, names, baseline_author, by)
+        return {ranking.hardware: ranking.standings for ranking in rankings}
 
     def comparisons(
         self, names: Iterable[str], baseline_author: str = "baseline"
@@ -349,17 +343,9 @@ class TraceSet:
     def _authors(self) -> dict[str, str]:
         return {name: solution.author for name, solution in self._solution_by_name.items()}
 
-    def _workload_uuids(self, name: str) -> set[str]:
-        """Uuids of a definition's workloads, those that only traces know included."""
-        rows = [*self.rows("workloads", name), *self.rows("traces", name)]
-        return {row.workload for row in rows}
-
     def _on_disk_only(self, kind: Kind, name: str) -> bool:
         group = getattr(self, kind)
         return isinstance(group, LazyGroups) and not group.is_read(name)
-
-    def _solutions_by(self, author: str) -> list[Solution]:
-        return [item for item in self._solution_by_name.values() if item.author == author]
 
     def _root(self) -> Path:
         if self.root is None:

@@ -161,6 +161,17 @@ def test_definitions_dumped_by_flashinfer(tmp_path: Path, capsys: Capture) -> No
     assert validate(tmp_path, capsys) == (ExitCode.OK, [])
 
 
+def test_a_dump_without_a_reference(tmp_path: Path, capsys: Capture) -> None:
+    files = base()
+    del files[DEFINITION]["reference"]
+    files[DEFINITION]["tags"] = ["fi_api:flashinfer.gemm.mm_fp4"]
+    write(tmp_path, files)
+    code, lines = validate(tmp_path, capsys)
+    assert code == ExitCode.OK
+    assert len(lines) == 1
+    assert "there is no reference" in lines[0]
+
+
 def test_only_the_chosen_definitions_and_checks(tmp_path: Path, capsys: Capture) -> None:
     files = base()
     other = json.loads(json.dumps(files[DEFINITION]).replace("n8", "n16"))

@@ -231,3 +231,8 @@ def test_known_dtypes_stay(dtype):
 def test_a_broken_dump_is_refused(changes):
     with pytest.raises(ValidationError):
         parse(**changes)
+
+
+def test_renamed_outputs_stay_apart():
+    outputs = {"x": spec("batch_size"), "x_out": spec(), "y": spec()}
+    assert list(parse(outputs=outputs).outputs) == ["x_out_out", "x_out", "y"]

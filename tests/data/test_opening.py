@@ -141,6 +141,14 @@ def test_the_index_is_used(root):
     assert "renamed" in TraceSet.from_path(root).traces
 
 
+def test_an_index_of_another_format_is_not_used(root):
+    everything(TraceSet.from_path(root))
+    for file in index_files():
+        content = json.loads(file.read_text().replace(f'"{RMSNORM}"', '"renamed"'))
+        file.write_text(json.dumps({**content, "format": content["format"] + 1}))
+    assert "renamed" not in TraceSet.from_path(root).traces
+
+
 def append_a_line(path: Path) -> None:
     text = path.read_text()
     path.write_text(text + text.splitlines(keepends=True)[0])

@@ -258,6 +258,7 @@ def test_backup(on_disk):
     before = on_disk.traces_path.joinpath("alice/op_d/d.jsonl").read_bytes()
 
     reopened = TraceSet.from_path(on_disk.root)
+    assert uuids(reopened.traces["d"]) == ["w0"]
     reopened.backup_traces()
     assert reopened.traces == {}
     assert reopened.summary().total == 0

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from html import escape
 from itertools import count, takewhile
+from typing import TYPE_CHECKING
 
-from flashinfer_bench.cli.report.curves import Curve, Panel
+from flashinfer_bench.cli.report.curves import Panel
+
+if TYPE_CHECKING:
+    from flashinfer_bench.data import Standing
 
 WIDTH = 920
 LEFT, TOP = 64, 56
@@ -97,7 +101,7 @@ def _curves(panel: Panel) -> Iterator[str]:
         yield f'<path {look} d="{_path(curve, panel)}">{title}</path>'
         yield f'<path {look} d="M{legend} {y - 4:g}h18"/>'
         yield (
-            f'<text x="{legend + 26}" y="{y:g}">{title}{curve(panel.pinned):.0%} '
+            f'<text x="{legend + 26}" y="{y:g}">{title}{curve.fast_p(panel.pinned):.0%} '
             f"{escape(_short(curve.name))}</text>"
         )
     left_out = len(panel.curves) - MOST_CURVES
@@ -106,13 +110,13 @@ def _curves(panel: Panel) -> Iterator[str]:
         yield f'<text class="soft" x="{legend + 26}" y="{y}">and {left_out} more</text>'
 
 
-def _path(curve: Curve, panel: Panel) -> str:
+def _path(curve: Standing, panel: Panel) -> str:
     """A step at each sample where the share has fallen."""
     samples = [panel.end * i / SAMPLES for i in range(1, SAMPLES + 1)]
-    share = curve(samples[0])
+    share = curve.fast_p(samples[0])
     steps = [f"M0 {_y(share):.1f}"]
     for p in samples:
-        if (now := curve(p)) != share:
+        if (now := curve.fast_p(p)) != share:
             steps.append(f"H{_x(p, panel):.1f}V{_y(now):.1f}")
             share = now
     return "".join([*steps, f"H{PLOT_WIDTH}"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,45 +18,24 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
 @dataclass(frozen=True)
-class Curve:
-    """Of one author or solution: fast_p as a function of p."""
-
-    name: str
-    ratios: tuple[float, ...]
-
-    def __call__(self, p: float) -> float:
-        return 1 - bisect_left(self._sorted, p) / len(self._sorted)
-
-    @cached_property
-    def _sorted(self) -> list[float]:
-        return sorted(self.ratios)
-
-    @property
-    def reach(self) -> float:
-        """The largest p that one workload in fifty still reaches."""
-        return self._sorted[-math.ceil(_REACHED_BY * len(self._sorted))]
-
-
-@dataclass(frozen=True)
 class Panel:
     """The curves on one hardware, the highest at the pinned p first, and the axis they share."""
 
     hardware: str
     workloads: int
     pinned: float
-    curves: list[Curve]
+    curves: list[Standing]
 
     @classmethod
     def of(cls, hardware: str, standings: Iterable[Standing], pinned: float) -> Panel:
         """The panel of a ranking."""
-        curves = [Curve(item.name, item.ratios) for item in standings]
-        curves.sort(key=lambda curve: (-curve(pinned), curve.name))
+        curves = sorted(standings, key=lambda curve: (-curve.fast_p(pinned), curve.name))
         return cls(hardware, max(len(curve.ratios) for curve in curves), pinned, curves)
 
     @cached_property
     def end(self) -> float:
         """Where the axis of p ends: a multiple of 1/4 above nearly all ratios."""
-        reached = max(1.0, self.pinned, *(curve.reach for curve in self.curves))
+        reached = max(1.0, self.pinned, *map(_reach, self.curves))
         return math.floor(4 * reached + 1) / 4
 
     def points(self, count: int) -> list[float]:
@@ -65,9 +43,9 @@ class Panel:
         return [self.end * (i + 0.5) / count for i in range(count)]
 
 
-def spark(curve: Curve, points: Sequence[float]) -> str:
+def spark(curve: Standing, points: Sequence[float]) -> str:
     """A curve as one line of blocks."""
-    shares = map(curve, points)
+    shares = map(curve.fast_p, points)
     return "".join(_LEVELS[max(share > 0, round(share * (len(_LEVELS) - 1)))] for share in shares)
 
 
@@ -85,3 +63,8 @@ def axis(panel: Panel, width: int) -> str:
     mark, start = (f"▼{pin}", at) if fits else (f"{pin}▼", at - len(pin))
     line = f"{'0'.ljust(start)}{mark}"
     return line if start + len(mark) + len(end) >= width else line + end.rjust(width - len(line))
+
+
+def _reach(curve: Standing) -> float:
+    """The largest p that one workload in fifty still reaches."""
+    return sorted(curve.ratios)[-math.ceil(_REACHED_BY * len(curve.ratios))]

@@ -90,8 +90,8 @@ def _print_panel(panel: Panel, options: argparse.Namespace) -> None:
     rows = [
         (
             curve.name,
-            percent(curve(panel.pinned)),
-            bar(curve(panel.pinned)),
+            percent(curve.fast_p(panel.pinned)),
+            bar(curve.fast_p(panel.pinned)),
             spark(curve, panel.points(width)),
         )
         for curve in panel.curves

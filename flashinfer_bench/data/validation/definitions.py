@@ -11,6 +11,7 @@ from flashinfer_bench.data import layout
 from flashinfer_bench.data.constraints import names_in, unsupported
 from flashinfer_bench.data.definition import NEW_DTYPES, Definition
 from flashinfer_bench.data.explain import Problem, line_of
+from flashinfer_bench.data.flashinfer_dialect import lacks_reference
 from flashinfer_bench.data.reading import parse_folder
 from flashinfer_bench.data.validation.collector import At, Collector
 from flashinfer_bench.data.validation.keys import check_keys
@@ -85,6 +86,8 @@ def _interface_faults(definition: Definition) -> Iterator[tuple[str, str]]:
 
 def _limits(definition: Definition) -> Iterator[tuple[list[str], str]]:
     """What a definition cannot be used for: (place, message)."""
+    if lacks_reference(definition.model_dump(mode="json")):
+        yield ["name"], "there is no reference, so no output can be judged; write one"
     for axis in definition.var_axes:
         if axis not in definition.var_axes_bindings:
             message = f"variable axis {axis!r} is in no input's shape, so no call can be matched"
