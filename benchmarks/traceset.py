@@ -141,7 +141,7 @@ def measure_in_child(root: Path, step: str, cache: Path) -> tuple[float, float]:
     """`measure` in a fresh process with its own cache folder."""
     command = [sys.executable, __file__, "--measure", str(root), step]
     environment = {**os.environ, "FIB_CACHE_PATH": str(cache)}
-    output = subprocess.run(command, env=environment, check=True, capture_output=True, text=True)
+    output = subprocess.run(command, env=environment, check=True, stdout=subprocess.PIPE, text=True)
     seconds, megabytes = json.loads(output.stdout)
     return seconds, megabytes
 
