@@ -21,6 +21,7 @@ COMMANDS = {
     "validate": "check a dataset: layout, schemas, references, blobs, constraints",
     "validate-render": "print a report that `validate` saved",
     "report": "rankings and summaries of results",
+    "definition": "the definition that a name stands for, made from the registry of operations",
     "doctor": "what this machine can do, and what is missing",
 }
 """Subcommand -> what it does; its module has the same name with underscores."""

@@ -1,0 +1,92 @@
+"""The contract of an operation: every fact the system knows about it, typed, in one place.
+
+Importing operations loads no torch; the functions that compute import it in their bodies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from flashinfer_bench.ops.binding import Binding, Unbound
+from flashinfer_bench.ops.naming import Naming
+
+if TYPE_CHECKING:
+    from flashinfer_bench.ops.checks import Check
+    from flashinfer_bench.ops.draw import Draw
+
+Constants = Mapping[str, int]
+"""Constant or parameter -> value, as a definition's name states them."""
+Lengths = Mapping[str, int]
+"""Variable axis -> length in one call."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """An input or output."""
+
+    axes: tuple[str, ...] | None
+    """Axis names; None is a Python number."""
+    dtype: str
+    description: str | None = None
+    optional: bool = False
+
+
+@dataclass(frozen=True)
+class Interface:
+    """What a Definition states, for given constants."""
+
+    axes: Mapping[str, int | None]
+    """Axis -> constant length, or None where it differs from call to call."""
+    inputs: Mapping[str, Tensor]
+    """In the order of the reference's arguments."""
+    outputs: Mapping[str, Tensor]
+    """In the order of the reference's results."""
+    constraints: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The least work that any implementation has to do."""
+
+    bytes_moved: int
+    """Bytes read from and written to global memory, each tensor once."""
+    flops: int
+    """Floating-point operations; a multiply-add counts two."""
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation, for every choice of its constants."""
+
+    op_type: str
+    """Family, also the folder of its definitions."""
+    kind: str
+    """Unique name of the operation, e.g. `gqa_paged_decode`."""
+    summary: str
+    """One sentence: what it computes."""
+    naming: Naming
+    """Constants <-> name of the definition."""
+    interface: Callable[[Constants], Interface]
+    """Axes, tensors and constraints."""
+    reference: Callable[..., Any]
+    """`f(*inputs, dtype=None, **parameters)`: the outputs, computed in `dtype` (float32) and not
+    rounded to the output's dtype; only torch and math, imported in its body."""
+    make_inputs: Callable[[Draw, Constants, Lengths], dict[str, Any]]
+    """Valid inputs by name, from a seeded source."""
+    draw_lengths: Callable[[Draw, Constants], dict[str, int]]
+    """Lengths of the variable axes of a small realistic call."""
+    check: Check
+    """How outputs are judged against the reference in float64."""
+    cost: Callable[[Constants, Lengths], Cost]
+    """The least work, from constants and lengths."""
+    binding: Binding | Unbound
+    """How FlashInfer is called for it."""
+    parameters: tuple[str, ...] = ()
+    """Constants that are no axes but keyword arguments of the reference."""
+    tags: tuple[str, ...] = ()
+    """Tags of every definition, beside `fi_api:…` from the binding."""
+
+
+__all__ = ["Constants", "Cost", "Interface", "Lengths", "Operation", "Tensor"]

@@ -1,0 +1,138 @@
+"""Operations as Definitions: the interface from the constants, the reference's source as text."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from flashinfer_bench.data import Definition
+from flashinfer_bench.ops.binding import Binding
+from flashinfer_bench.ops.contract import Constants, Operation, Tensor
+
+_PACKAGE = "flashinfer_bench.ops"
+_LOCAL_ONLY = re.compile(r"  # type: ignore\[[\w-]+\]|^    import (?:torch|math)\n\n?", re.M)
+"""What the functions need here, and the emitted text does not."""
+_RUN = """
+
+def run({inputs}):
+    {results} = {reference}({arguments})
+    return {rounded}
+"""
+
+
+def emit(operation: Operation, constants: Constants) -> Definition:
+    """The definition of an operation with these constants."""
+    interface = operation.interface(constants)
+    axes = {
+        name: {"type": "var"} if length is None else {"type": "const", "value": length}
+        for name, length in interface.axes.items()
+    }
+    return Definition.model_validate(
+        {
+            "name": operation.naming.format(constants),
+            "op_type": operation.op_type,
+            "description": operation.summary,
+            "tags": _tags(operation),
+            "axes": axes,
+            "constraints": list(interface.constraints),
+            "inputs": {name: _tensor(spec) for name, spec in interface.inputs.items()},
+            "outputs": {name: _tensor(spec) for name, spec in interface.outputs.items()},
+            "reference": reference_source(operation, constants),
+        }
+    )
+
+
+def reference_source(operation: Operation, constants: Constants) -> str:
+    """Self-contained Python: the reference, what it calls in its module, and `run`."""
+    interface = operation.interface(constants)
+    given = [f"{name}={constants[name]}" for name in operation.parameters if name in constants]
+    outputs = interface.outputs
+    rounded = [f"{name}.to(torch.{spec.dtype})" for name, spec in outputs.items()]
+    run = _RUN.format(
+        inputs=", ".join(interface.inputs),
+        results=", ".join(outputs),
+        reference=operation.reference.__name__,
+        arguments=", ".join([*interface.inputs, *given]),
+        rounded=", ".join(rounded),
+    )
+    closure = _LOCAL_ONLY.sub("", _closure(operation.reference))
+    imports = "import math\n\nimport torch\n" if "math." in closure else "import torch\n"
+    return f"{imports}{closure}{run}"
+
+
+@cache
+def _closure(function: Callable[..., Any]) -> str:
+    """Source of a function and of everything in this package that it uses, in reading order."""
+    places: dict[str, _Place] = {}
+    waiting = [(Path(inspect.getfile(function)), function.__name__)]
+    while waiting:
+        path, name = waiting.pop()
+        place = _top_level(path).get(name)
+        if place is not None and name not in places:
+            places[name] = place
+            used = [node.id for node in ast.walk(place.node) if isinstance(node, ast.Name)]
+            waiting += [(place.path, name) for name in used]
+    last = Path(inspect.getfile(function))
+    parts = sorted(set(places.values()), key=lambda it: (it.path == last, it.path, it.node.lineno))
+    return "".join(f"\n\n{place.text}\n" for place in parts)
+
+
+@dataclass(frozen=True)
+class _Place:
+    """One statement at the top level of a module."""
+
+    path: Path
+    node: ast.stmt
+    text: str
+
+
+@cache
+def _top_level(path: Path) -> dict[str, _Place]:
+    """Name -> the statement that binds it, through imports from this package."""
+    source = path.read_text()
+    places: dict[str, _Place] = {}
+    for node in ast.parse(source).body:
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(_PACKAGE):
+            origin = Path(inspect.getfile(import_module(node.module or "")))
+            names = [alias.name for alias in node.names]
+            places |= {name: it for name, it in _top_level(origin).items() if name in names}
+        else:
+            place = _Place(path, node, ast.get_source_segment(source, node) or "")
+            places |= dict.fromkeys(_names_bound(node), place)
+    return places
+
+
+def _names_bound(node: ast.stmt) -> list[str]:
+    if isinstance(node, ast.FunctionDef):
+        return [node.name]
+    if isinstance(node, ast.Assign):
+        return [target.id for target in node.targets if isinstance(target, ast.Name)]
+    return []
+
+
+def _tags(operation: Operation) -> list[str]:
+    binding = operation.binding
+    bound = [f"fi_api:{binding.apis[0]}"] if isinstance(binding, Binding) else []
+    return [*bound, *operation.tags]
+
+
+def _tensor(spec: Tensor) -> dict[str, Any]:
+    record: dict[str, Any] = {
+        "shape": None if spec.axes is None else list(spec.axes),
+        "dtype": spec.dtype,
+    }
+    if spec.optional:
+        record["optional"] = True
+    if spec.description:
+        record["description"] = spec.description
+    return record
+
+
+__all__ = ["emit", "reference_source"]

@@ -1,0 +1,33 @@
+"""FlashInfer's call for latent attention before absorption."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from flashinfer_bench.ops.attention_binding import (
+    SM_SCALE_STATED,
+    ragged_binding,
+    ragged_sizes,
+    require_causal,
+    same_lengths,
+    variant,
+)
+from flashinfer_bench.ops.binding import Call, Refused
+
+
+def _recognise(call: Call) -> Mapping[str, int]:
+    heads, kv_heads, qk_dim, vo_dim = ragged_sizes(call)
+    if qk_dim == vo_dim:
+        raise Refused(f"{call.api}: keys and values both have {qk_dim} dimensions; two expected")
+    if heads != kv_heads:
+        raise Refused(f"{call.api}: {heads} heads of queries, {kv_heads} of keys; as many expected")
+    require_causal(call, presumed=same_lengths(call))
+    extra = variant(call)
+    if extra:
+        raise Refused(f"{call.api}: {extra} is not part of this operation")
+    return {"num_qo_heads": heads, "qk_dim": qk_dim, "vo_dim": vo_dim}
+
+
+PREFILL = ragged_binding(_recognise, SM_SCALE_STATED)
+
+__all__ = ["PREFILL"]
