@@ -13,10 +13,10 @@ quickstart: $(VENV)/installed  ## show something real: list, show, validate and 
 	$(BIN)/flashinfer-bench report summary --local $(SAMPLE)
 
 test: $(VENV)/installed-dev style  ## style, types and the quick tests
-	$(BIN)/pytest -m "not slow" -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -m "not slow" -n auto
 
 test-all: $(VENV)/installed-dev style  ## everything
-	$(BIN)/pytest -n auto
+	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
 style: $(VENV)/installed-dev  ## formatting, lint, types, generated documentation
 	$(BIN)/ruff format --check .
