@@ -57,6 +57,17 @@ class Cost:
 
 
 @dataclass(frozen=True)
+class Example:
+    """One definition and one call of it, as a known model makes it when it serves."""
+
+    name: str
+    """Of the definition, in the official spelling."""
+    lengths: Lengths
+    of: str
+    """Model and situation, e.g. `Llama 3.1 8B, 64 requests of 1,024 tokens`."""
+
+
+@dataclass(frozen=True)
 class Operation:
     """One operation, for every choice of its constants."""
 
@@ -83,10 +94,12 @@ class Operation:
     """The least work, from constants and lengths."""
     binding: Binding | Unbound
     """How FlashInfer is called for it."""
+    example: Example
+    """Shown in the documentation, measured by `benchmarks/references.py`."""
     parameters: tuple[str, ...] = ()
     """Constants that are no axes but keyword arguments of the reference."""
     tags: tuple[str, ...] = ()
     """Tags of every definition, beside `fi_api:…` from the binding."""
 
 
-__all__ = ["Constants", "Cost", "Interface", "Lengths", "Operation", "Tensor"]
+__all__ = ["Constants", "Cost", "Example", "Interface", "Lengths", "Operation", "Tensor"]

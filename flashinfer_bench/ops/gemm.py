@@ -7,7 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.ops.binding import Argument, Binding, Call, Refused, Unbound
 from flashinfer_bench.ops.checks import Numeric
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.naming import Naming
 
 if TYPE_CHECKING:
@@ -78,31 +86,29 @@ BF16 = Binding(
     note="b is the weight transposed: [K, N], column-major",
 )
 
+
+def _operation(dtype: str, stem: str, binding: Binding | Unbound) -> Operation:
+    return Operation(
+        op_type="gemm",
+        kind=stem,
+        summary=f"C = A · Bᵀ in {dtype}.",
+        naming=Naming(f"{stem}_n{{N}}_k{{K}}", (f"{stem}_n_{{N}}_k_{{K}}",)),
+        interface=_interface(dtype),
+        reference=gemm,
+        make_inputs=_make_inputs(dtype),
+        draw_lengths=_draw_lengths,
+        check=Numeric(),
+        cost=_cost,
+        binding=binding,
+        example=Example(
+            f"{stem}_n6144_k4096", {"M": 4096}, "Llama 3.1 8B, qkv_proj of 4,096 tokens"
+        ),
+    )
+
+
 OPERATIONS = (
-    Operation(
-        op_type="gemm",
-        kind="gemm",
-        summary="C = A · Bᵀ in float16.",
-        naming=Naming("gemm_n{N}_k{K}", ("gemm_n_{N}_k_{K}",)),
-        interface=_interface("float16"),
-        reference=gemm,
-        make_inputs=_make_inputs("float16"),
-        draw_lengths=_draw_lengths,
-        check=Numeric(),
-        cost=_cost,
-        binding=Unbound("FlashInfer's dense products take bfloat16, fp8 and fp4 only"),
+    _operation(
+        "float16", "gemm", Unbound("FlashInfer's dense products take bfloat16, fp8 and fp4 only")
     ),
-    Operation(
-        op_type="gemm",
-        kind="gemm_bf16",
-        summary="C = A · Bᵀ in bfloat16.",
-        naming=Naming("gemm_bf16_n{N}_k{K}", ("gemm_bf16_n_{N}_k_{K}",)),
-        interface=_interface("bfloat16"),
-        reference=gemm,
-        make_inputs=_make_inputs("bfloat16"),
-        draw_lengths=_draw_lengths,
-        check=Numeric(),
-        cost=_cost,
-        binding=BF16,
-    ),
+    _operation("bfloat16", "gemm_bf16", BF16),
 )

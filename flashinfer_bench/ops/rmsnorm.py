@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.ops.binding import Argument, Binding, Call, Refused
 from flashinfer_bench.ops.checks import Numeric
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.naming import Naming
 
 if TYPE_CHECKING:
@@ -117,47 +125,54 @@ RMSNORM = _binding("flashinfer.norm.rmsnorm")
 GEMMA_RMSNORM = _binding("flashinfer.norm.gemma_rmsnorm")
 FUSED_ADD_RMSNORM = _binding("flashinfer.norm.fused_add_rmsnorm", residual=True)
 
+
+def _operation(
+    reference: Callable[..., Any],
+    summary: str,
+    binding: Binding,
+    example: Example,
+    *,
+    residual: bool = False,
+    center: float = 1.0,
+) -> Operation:
+    kind = reference.__name__
+    states = ("hidden_states", "residual") if residual else ("hidden_states",)
+    return Operation(
+        op_type="rmsnorm",
+        kind=kind,
+        summary=summary,
+        naming=Naming(f"{kind}_h{{hidden_size}}[_eps{{eps_exponent}}]"),
+        interface=_interface(*states),
+        reference=reference,
+        make_inputs=_make_inputs(*states, center=center),
+        draw_lengths=_draw_lengths,
+        check=Numeric(),
+        cost=_cost(2 * len(states)),
+        binding=binding,
+        example=example,
+        parameters=("eps_exponent",),
+    )
+
+
 OPERATIONS = (
-    Operation(
-        op_type="rmsnorm",
-        kind="rmsnorm",
-        summary="Each row divided by its root mean square, times a weight.",
-        naming=Naming("rmsnorm_h{hidden_size}[_eps{eps_exponent}]"),
-        interface=_interface("hidden_states"),
-        reference=rmsnorm,
-        make_inputs=_make_inputs("hidden_states"),
-        draw_lengths=_draw_lengths,
-        check=Numeric(),
-        cost=_cost(2),
-        binding=RMSNORM,
-        parameters=("eps_exponent",),
+    _operation(
+        rmsnorm,
+        "Each row divided by its root mean square, times a weight.",
+        RMSNORM,
+        Example("rmsnorm_h4096", {"batch_size": 4096}, "Llama 3.1 8B, 4,096 tokens"),
     ),
-    Operation(
-        op_type="rmsnorm",
-        kind="gemma_rmsnorm",
-        summary="Each row divided by its root mean square, times one plus a weight.",
-        naming=Naming("gemma_rmsnorm_h{hidden_size}[_eps{eps_exponent}]"),
-        interface=_interface("hidden_states"),
-        reference=gemma_rmsnorm,
-        make_inputs=_make_inputs("hidden_states", center=0.0),
-        draw_lengths=_draw_lengths,
-        check=Numeric(),
-        cost=_cost(2),
-        binding=GEMMA_RMSNORM,
-        parameters=("eps_exponent",),
+    _operation(
+        gemma_rmsnorm,
+        "Each row divided by its root mean square, times one plus a weight.",
+        GEMMA_RMSNORM,
+        Example("gemma_rmsnorm_h5376", {"batch_size": 4096}, "Gemma 3 27B, 4,096 tokens"),
+        center=0.0,
     ),
-    Operation(
-        op_type="rmsnorm",
-        kind="fused_add_rmsnorm",
-        summary="A residual added, then each row divided by its root mean square, times a weight.",
-        naming=Naming("fused_add_rmsnorm_h{hidden_size}[_eps{eps_exponent}]"),
-        interface=_interface("hidden_states", "residual"),
-        reference=fused_add_rmsnorm,
-        make_inputs=_make_inputs("hidden_states", "residual"),
-        draw_lengths=_draw_lengths,
-        check=Numeric(),
-        cost=_cost(4),
-        binding=FUSED_ADD_RMSNORM,
-        parameters=("eps_exponent",),
+    _operation(
+        fused_add_rmsnorm,
+        "A residual added, then each row divided by its root mean square, times a weight.",
+        FUSED_ADD_RMSNORM,
+        Example("fused_add_rmsnorm_h4096", {"batch_size": 4096}, "Llama 3.1 8B, 4,096 tokens"),
+        residual=True,
     ),
 )

@@ -9,7 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.ops.binding import Argument, Binding, Bound, Call, Refused
 from flashinfer_bench.ops.checks import Numeric
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.naming import Naming
 
 if TYPE_CHECKING:
@@ -205,7 +213,13 @@ GPTJ = _binding(is_neox=False)
 
 
 def _operation(
-    style: str, pairing: str, reference: Callable[..., Any], binding: Binding
+    style: str,
+    pairing: str,
+    reference: Callable[..., Any],
+    binding: Binding,
+    sizes: str,
+    lengths: Mapping[str, int],
+    of: str,
 ) -> Operation:
     kind = f"rope_with_cos_sin_cache_{style}_style"
     return Operation(
@@ -220,10 +234,27 @@ def _operation(
         check=Numeric(),
         cost=_cost,
         binding=binding,
+        example=Example(f"{kind}_{sizes}", lengths, of),
     )
 
 
-OPERATIONS: tuple[Operation, ...] = (
-    _operation("neox", "first half with second half", rope_with_cos_sin_cache_neox_style, NEOX),
-    _operation("gptj", "even with odd dimensions", rope_with_cos_sin_cache_gptj_style, GPTJ),
+OPERATIONS = (
+    _operation(
+        "neox",
+        "first half with second half",
+        rope_with_cos_sin_cache_neox_style,
+        NEOX,
+        "d128_rd128",
+        {"num_tokens": 4096, "num_qo_heads": 32, "num_kv_heads": 8, "max_seq_len": 8192},
+        "Llama 3.1 8B, 4,096 tokens",
+    ),
+    _operation(
+        "gptj",
+        "even with odd dimensions",
+        rope_with_cos_sin_cache_gptj_style,
+        GPTJ,
+        "d64_rd64",
+        {"num_tokens": 4096, "num_qo_heads": 16, "num_kv_heads": 1, "max_seq_len": 8192},
+        "DeepSeek V3 at tensor parallel 8, 4,096 tokens",
+    ),
 )

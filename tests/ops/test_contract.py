@@ -32,7 +32,8 @@ EXAMPLES = {
     "head_size": 32,
     "rotary_dim": 16,
 }
-"""A small value for every required constant."""
+"""A small value for every required constant; others get OTHERWISE."""
+OTHERWISE = 16
 
 
 def by_kind(operation: Operation) -> str:
@@ -40,9 +41,8 @@ def by_kind(operation: Operation) -> str:
 
 
 def constants_of(operation: Operation) -> dict[str, int]:
-    parsed = operation.naming.parse(operation.naming.format(EXAMPLES))
-    assert parsed is not None
-    return parsed
+    stated = operation.naming.parse(operation.example.name) or {}
+    return {name: EXAMPLES.get(name, OTHERWISE) for name in stated}
 
 
 @pytest.mark.parametrize("operation", operations(), ids=by_kind)
@@ -64,6 +64,15 @@ class TestOperation:
         name = operation.naming.format(constants)
         assert parse_name(name) == (operation, constants)
         assert format_name(operation.kind, constants) == name
+
+    def test_the_example_is_a_call_of_the_operation(self, operation: Operation) -> None:
+        example = operation.example
+        parsed, constants = parse_name(example.name)
+        assert parsed is operation
+        assert operation.naming.format(constants) == example.name
+        axes = operation.interface(constants).axes
+        assert {name for name in example.lengths if axes.get(name, 0) is not None} == set()
+        assert operation.cost(constants, example.lengths).bytes_moved > 0
 
     def test_constants_are_axes_or_parameters(self, operation: Operation) -> None:
         axes = operation.interface(constants_of(operation)).axes

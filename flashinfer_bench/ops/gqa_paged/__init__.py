@@ -21,7 +21,15 @@ from flashinfer_bench.ops.attention import (
     token_slots,
 )
 from flashinfer_bench.ops.binding import Binding
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.gqa_paged.binding import DECODE, DECODE_PS1, PREFILL, PREFILL_PS1
 from flashinfer_bench.ops.naming import Naming
 
@@ -224,9 +232,20 @@ def _cost(constants: Constants, lengths: Lengths) -> Cost:
     )
 
 
+def _example(name: str, decode: bool, page_size: int) -> Example:
+    if decode:
+        requests, queries, of = 64, {"batch_size": 64}, "64 requests of 1,024 tokens"
+    else:
+        requests, queries, of = 4, {"total_q": 4096}, "4 prompts of 1,024 tokens"
+    pages = requests * 1024 // page_size
+    lengths = {"len_indptr": requests + 1, "num_kv_indices": pages, "num_pages": pages}
+    return Example(name, {**queries, **lengths}, f"Llama 3.1 8B, {of}")
+
+
 def _operation(
-    kind: str, summary: str, page: str, reference: Callable[..., Any], binding: Binding
+    kind: str, summary: str, page_size: int | None, reference: Callable[..., Any], binding: Binding
 ) -> Operation:
+    page = f"ps{page_size}" if page_size else "ps{page_size}"
     decode = kind.startswith("gqa_paged_decode")
     sizes = "h{num_qo_heads}_kv{num_kv_heads}_d{head_dim}_" + page
     variants = "[_w{window_left}][_cap{logits_soft_cap}]"
@@ -244,6 +263,9 @@ def _operation(
         check=CHECK,
         cost=_cost,
         binding=binding,
+        example=_example(
+            f"gqa_paged_{stage}_h32_kv8_d128_ps{page_size or 64}", decode, page_size or 64
+        ),
         parameters=("window_left", "logits_soft_cap"),
         tags=("stage:decode" if decode else "stage:prefill",),
     )
@@ -255,12 +277,10 @@ _PREFILL = (
 )
 
 OPERATIONS = (
-    _operation("gqa_paged_decode_ps1", _DECODE, "ps1", gqa_paged_decode_ps1, DECODE_PS1),
-    _operation("gqa_paged_decode", _DECODE, "ps{page_size}", gqa_paged_decode, DECODE),
+    _operation("gqa_paged_decode_ps1", _DECODE, 1, gqa_paged_decode_ps1, DECODE_PS1),
+    _operation("gqa_paged_decode", _DECODE, None, gqa_paged_decode, DECODE),
     _operation(
-        "gqa_paged_prefill_causal_ps1", _PREFILL, "ps1", gqa_paged_prefill_causal_ps1, PREFILL_PS1
+        "gqa_paged_prefill_causal_ps1", _PREFILL, 1, gqa_paged_prefill_causal_ps1, PREFILL_PS1
     ),
-    _operation(
-        "gqa_paged_prefill_causal", _PREFILL, "ps{page_size}", gqa_paged_prefill_causal, PREFILL
-    ),
+    _operation("gqa_paged_prefill_causal", _PREFILL, None, gqa_paged_prefill_causal, PREFILL),
 )

@@ -14,7 +14,15 @@ from flashinfer_bench.ops.attention import (
     split_keys,
     split_queries,
 )
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.gqa_ragged.binding import PREFILL
 from flashinfer_bench.ops.naming import Naming
 
@@ -91,6 +99,11 @@ OPERATIONS = (
         check=CHECK,
         cost=_cost,
         binding=PREFILL,
+        example=Example(
+            "gqa_ragged_prefill_causal_h32_kv8_d128",
+            {"len_indptr": 5, "total_q": 4096, "total_kv": 4096},
+            "Llama 3.1 8B, 4 prompts of 1,024 tokens",
+        ),
         parameters=("window_left", "logits_soft_cap"),
         tags=("stage:prefill",),
     ),

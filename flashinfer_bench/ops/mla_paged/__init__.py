@@ -21,7 +21,15 @@ from flashinfer_bench.ops.attention import (
     token_slots,
 )
 from flashinfer_bench.ops.binding import Binding
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.mla_paged.binding import DECODE, DECODE_PS1, PREFILL, PREFILL_PS1
 from flashinfer_bench.ops.naming import Naming
 
@@ -196,9 +204,20 @@ def _cost(constants: Constants, lengths: Lengths) -> Cost:
     )
 
 
+def _example(name: str, decode: bool, page_size: int) -> Example:
+    if decode:
+        requests, queries, of = 64, {"batch_size": 64}, "64 requests of 1,024 tokens"
+    else:
+        requests, queries, of = 4, {"total_q": 4096}, "4 prompts of 1,024 tokens"
+    pages = requests * 1024 // page_size
+    lengths = {"len_indptr": requests + 1, "num_kv_indices": pages, "num_pages": pages}
+    return Example(name, {**queries, **lengths}, f"DeepSeek V3 at tensor parallel 8, {of}")
+
+
 def _operation(
-    kind: str, summary: str, page: str, reference: Callable[..., Any], binding: Binding
+    kind: str, summary: str, page_size: int | None, reference: Callable[..., Any], binding: Binding
 ) -> Operation:
+    page = f"ps{page_size}" if page_size else "ps{page_size}"
     decode = kind.startswith("mla_paged_decode")
     stage = "decode" if decode else "prefill_causal"
     sizes = "h{num_qo_heads}_ckv{head_dim_ckv}_kpe{head_dim_kpe}_" + page
@@ -214,6 +233,9 @@ def _operation(
         check=CHECK,
         cost=_cost,
         binding=binding,
+        example=_example(
+            f"mla_paged_{stage}_h16_ckv512_kpe64_ps{page_size or 64}", decode, page_size or 64
+        ),
         tags=("stage:decode" if decode else "stage:prefill",),
     )
 
@@ -222,12 +244,10 @@ _DECODE = "Latent attention of one query per request over a paged cache; lse is 
 _PREFILL = "Causal latent attention of several requests over a paged cache; lse is to base 2."
 
 OPERATIONS = (
-    _operation("mla_paged_decode_ps1", _DECODE, "ps1", mla_paged_decode_ps1, DECODE_PS1),
-    _operation("mla_paged_decode", _DECODE, "ps{page_size}", mla_paged_decode, DECODE),
+    _operation("mla_paged_decode_ps1", _DECODE, 1, mla_paged_decode_ps1, DECODE_PS1),
+    _operation("mla_paged_decode", _DECODE, None, mla_paged_decode, DECODE),
     _operation(
-        "mla_paged_prefill_causal_ps1", _PREFILL, "ps1", mla_paged_prefill_causal_ps1, PREFILL_PS1
+        "mla_paged_prefill_causal_ps1", _PREFILL, 1, mla_paged_prefill_causal_ps1, PREFILL_PS1
     ),
-    _operation(
-        "mla_paged_prefill_causal", _PREFILL, "ps{page_size}", mla_paged_prefill_causal, PREFILL
-    ),
+    _operation("mla_paged_prefill_causal", _PREFILL, None, mla_paged_prefill_causal, PREFILL),
 )

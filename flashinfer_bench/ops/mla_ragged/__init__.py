@@ -14,7 +14,15 @@ from flashinfer_bench.ops.attention import (
     split_keys,
     split_queries,
 )
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.mla_ragged.binding import PREFILL
 from flashinfer_bench.ops.naming import Naming
 
@@ -98,6 +106,11 @@ OPERATIONS = (
         check=CHECK,
         cost=_cost,
         binding=PREFILL,
+        example=Example(
+            "mla_ragged_prefill_causal_h16_qk192_vo128",
+            {"total_q": 4096, "total_kv": 4096, "len_indptr": 5},
+            "DeepSeek V3 at tensor parallel 8, 4 prompts of 1,024 tokens",
+        ),
         tags=("stage:prefill",),
     ),
 )

@@ -7,7 +7,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flashinfer_bench.ops.binding import Argument, Binding, Bound, Call, Refused
-from flashinfer_bench.ops.contract import Constants, Cost, Interface, Lengths, Operation, Tensor
+from flashinfer_bench.ops.contract import (
+    Constants,
+    Cost,
+    Example,
+    Interface,
+    Lengths,
+    Operation,
+    Tensor,
+)
 from flashinfer_bench.ops.naming import Naming
 from flashinfer_bench.ops.sampling.check import SamplingCheck, draw_many
 from flashinfer_bench.ops.sampling.inputs import draw_lengths, make_inputs
@@ -98,6 +106,9 @@ def _operation(summary: str, reference: Callable[..., Any], *filters: str) -> Op
         draw_lengths=draw_lengths,
         check=SamplingCheck(),
         cost=_cost(len(filters)),
+        example=Example(
+            f"{stem}_from_probs_v128256", {"batch_size": 64}, "Llama 3.1 8B, 64 requests"
+        ),
         binding=SamplingBinding(
             (f"flashinfer.sampling.{stem}_from_probs",), inputs, _recognise, note=note
         ),
