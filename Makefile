@@ -18,17 +18,20 @@ test: $(VENV)/installed-dev style  ## style, types and the quick tests
 test-all: $(VENV)/installed-dev style  ## everything
 	OMP_NUM_THREADS=1 $(BIN)/pytest -n auto
 
-style: $(VENV)/installed-dev  ## formatting, lint, types, generated documentation
+style: $(VENV)/installed-dev  ## formatting, lint, types, generated documentation and definitions
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python docs/generate.py --check
+	$(BIN)/python flashinfer_trace/generate.py --check
 
 bench: $(VENV)/installed-dev  ## the benchmarks whose numbers we report
 	$(BIN)/python benchmarks/traceset.py
+	$(BIN)/python benchmarks/references.py
 
-docs: $(VENV)/installed-dev  ## rewrite the generated parts of the documentation
+docs: $(VENV)/installed-dev  ## rewrite what is generated of documentation and definitions
 	$(BIN)/python docs/generate.py
+	$(BIN)/python flashinfer_trace/generate.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache

@@ -1,13 +1,17 @@
-"""Rewrites the generated parts of the pages in this folder.
+"""Writes the generated parts of the pages in this folder, and a page for each op_type.
 
-    python docs/generate.py            rewrite them
-    python docs/generate.py --check    exit 1 and name the pages where they are stale
+    python docs/generate.py            write them, remove pages of op_types that are no more
+    python docs/generate.py --check    exit 1 and name the pages that this would change
 
 A part lies between `<!-- generated: NAME -->` and `<!-- end generated -->`. NAME is one of
 
     a stored model     the table of its fields, from their types and docstrings
     an enum            its values
     example FILE[:N]   a record of the sample dataset, the first or N-th line of a .jsonl file
+    op_types           a table of all operations
+    checks             how outputs are judged
+
+Pages of op_type_schema/ are generated from first to last line, except README.md.
 """
 
 from __future__ import annotations
@@ -17,41 +21,52 @@ import json
 import os
 import re
 import sys
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+import op_type_pages
+from markdown_parts import table
 from pydantic import BaseModel
 
 from flashinfer_bench import data
 from flashinfer_bench.data.definition import NEW_DTYPES, DType
 
 DOCS = Path(__file__).resolve().parent
+OP_TYPES = DOCS / "op_type_schema"
 SAMPLES = DOCS.parent / "tests" / "data" / "sample_dataset"
 
 _BEGIN, _END = "<!-- generated: ", "<!-- end generated -->"
 _PART = re.compile(rf"(?<={_BEGIN})(?P<name>[^\n]+?) -->\n(?P<content>.*?)(?={_END})", re.DOTALL)
+_REGISTRY = {"op_types": op_type_pages.index, "checks": op_type_pages.checks}
 _WIDTH = 90
 
 Schema = dict[str, Any]
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Rewrite the generated parts of docs/.")
+    parser = argparse.ArgumentParser(description="Write the generated parts of docs/.")
     parser.add_argument("--check", action="store_true", help="write nothing, exit 1 if stale")
     check = parser.parse_args(arguments).check
-    stale = 0
-    for page in sorted(DOCS.rglob("*.md")):
-        before = page.read_text(encoding="utf-8")
-        after = render(before, page)
-        if after == before:
-            continue
-        stale += 1
+    found = {page: page.read_text(encoding="utf-8") for page in DOCS.rglob("*.md")}
+    made = pages(found)
+    stale = sorted(page for page in found.keys() | made if found.get(page) != made.get(page))
+    for page in stale:
         if check:
-            print(f"{page}: stale; run `python docs/generate.py`", file=sys.stderr)
+            state = "missing" if page not in found else "stale" if page in made else "leftover"
+            print(f"{page}: {state}; run `python docs/generate.py`", file=sys.stderr)
+        elif page in made:
+            page.write_text(made[page], encoding="utf-8")
         else:
-            page.write_text(after, encoding="utf-8")
+            page.unlink()
     return 1 if check and stale else 0
+
+
+def pages(found: Mapping[Path, str]) -> dict[Path, str]:
+    """Every page as it should be, from the pages as they are."""
+    kept = [page for page in found if page.parent != OP_TYPES or page.name == "README.md"]
+    return {page: render(found[page], page) for page in kept} | op_type_pages.pages(OP_TYPES)
 
 
 def render(text: str, page: Path) -> str:
@@ -65,6 +80,8 @@ def render(text: str, page: Path) -> str:
 def _content(name: str, page: Path) -> str:
     if name.startswith("example "):
         return _example(name.removeprefix("example "))
+    if name in _REGISTRY:
+        return _REGISTRY[name]()
     item = getattr(data, name, None)
     if not isinstance(item, type) or not issubclass(item, BaseModel | Enum):
         raise ValueError(f"{page}: {name!r} is no model or enum of flashinfer_bench.data")
@@ -77,13 +94,12 @@ def _fields(model: type[BaseModel], page: Path) -> str:
     """A table with a row for every field."""
     schema = model.model_json_schema()
     required = schema.get("required", ())
-    rows = ["| field | type | default | meaning |", "|---|---|---|---|"]
+    rows = []
     for name, field in schema["properties"].items():
         default = "required" if name in required else f"`{json.dumps(field.get('default'))}`"
         meaning = " ".join((model.model_fields[name].description or "").split())
-        meaning = meaning.replace("|", "\\|")
-        rows.append(f"| `{name}` | {_type(field, page)} | {default} | {meaning} |")
-    return "\n".join(rows)
+        rows.append((f"`{name}`", _type(field, page), default, meaning))
+    return table(("field", "type", "default", "meaning"), rows)
 
 
 def _type(schema: Schema, page: Path) -> str:

@@ -14,11 +14,19 @@ import pytest
 
 from flashinfer_bench.data import DType, EvaluationStatus
 from flashinfer_bench.data.constraints import unsupported
+from flashinfer_bench.ops.binding import Binding
+from flashinfer_bench.ops.contract import Operation
+from flashinfer_bench.ops.emit import emit
+from flashinfer_bench.ops.registry import operations, parse_name
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 SCHEMAS = DOCS / "flashinfer_trace"
-NAMED = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CLAUDE.md")]
+OP_TYPE_PAGES = DOCS / "op_type_schema"
+NAMED = [
+    ROOT / name
+    for name in ("README.md", "CONTRIBUTING.md", "CLAUDE.md", "flashinfer_trace/README.md")
+]
 PAGES = [*NAMED, *sorted(DOCS.rglob("*.md"))]
 
 LINK = re.compile(r"(?<!!)\[[^\]\n]*\]\(<?([^)\s>]+)>?(?:\s[^)]*)?\)")
@@ -26,6 +34,7 @@ CODE = re.compile(r"```.*?```|`[^`\n]*`", re.DOTALL)
 
 
 def load_generator() -> ModuleType:
+    sys.path.insert(0, str(DOCS))  # it imports its neighbours
     spec = importlib.util.spec_from_file_location("docs_generate", DOCS / "generate.py")
     assert spec is not None
     assert spec.loader is not None
@@ -47,9 +56,9 @@ def run_check(docs: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=name_of)
-def test_generated_parts_are_fresh(page: Path) -> None:
+def test_pages_are_fresh(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
-    assert generate.render(text, page) == text, "run `python docs/generate.py`"
+    assert generate.pages({page: text}).get(page) == text, "run `python docs/generate.py`"
 
 
 @pytest.fixture
@@ -57,8 +66,7 @@ def copied(tmp_path: Path) -> Path:
     """The docs and the sample dataset in a folder of their own."""
     sample = "tests/data/sample_dataset"
     shutil.copytree(ROOT / sample, tmp_path / sample)
-    shutil.copytree(SCHEMAS, tmp_path / "docs" / "flashinfer_trace")
-    shutil.copy(DOCS / "generate.py", tmp_path / "docs")
+    shutil.copytree(DOCS, tmp_path / "docs")
     return tmp_path / "docs"
 
 
@@ -74,6 +82,54 @@ def test_check_names_stale_pages_and_a_run_mends_them(copied: Path) -> None:
     assert run_check(copied).returncode == 0
     assert page.read_text() == before
     assert run_check(copied, "--check").returncode == 0
+
+
+def test_pages_of_op_types_come_and_go(copied: Path) -> None:
+    pages = copied / "op_type_schema"
+    missing, leftover, stale = (pages / f"{name}.md" for name in ("rope", "soap", "gemm"))
+    before = missing.read_text(), stale.read_text()
+    missing.unlink()
+    leftover.write_text("# Operations of soap\n")
+    stale.write_text(before[1].replace("float16", "float15"))
+    check = run_check(copied, "--check")
+    assert check.returncode == 1
+    states = [line.split(";")[0] for line in check.stderr.splitlines()]
+    assert states == [f"{stale}: stale", f"{missing}: missing", f"{leftover}: leftover"]
+    assert run_check(copied).returncode == 0
+    assert (missing.read_text(), stale.read_text()) == before
+    assert not leftover.exists()
+    assert (pages / "README.md").exists()
+
+
+def test_docs_are_made_without_torch() -> None:
+    code = (
+        "import runpy, sys\nsys.modules['torch'] = None\nsys.argv[1:] = ['--check']\n"
+        f"sys.path.insert(0, {str(DOCS)!r})\n"
+        f"runpy.run_path({str(DOCS / 'generate.py')!r}, run_name='__main__')"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0, run.stderr
+
+
+def by_kind(operation: Operation) -> str:
+    return operation.kind
+
+
+@pytest.mark.parametrize("operation", operations(), ids=by_kind)
+def test_pages_say_what_a_kernel_needs(operation: Operation) -> None:
+    page = (OP_TYPE_PAGES / f"{operation.op_type}.md").read_text(encoding="utf-8")
+    [section] = re.findall(
+        rf"^## {operation.kind}\n(.*?)(?=^## |\Z)", page, re.MULTILINE | re.DOTALL
+    )
+    definition = emit(*parse_name(operation.example.name))
+    assert f"flashinfer-bench definition {definition.name}\n" in section
+    assert f"```python\n{definition.reference.rstrip()}\n```" in section
+    for name in (*definition.axes, *definition.inputs, *definition.outputs):
+        assert f"| `{name}` |" in section
+    binding = operation.binding
+    shown = binding.apis if isinstance(binding, Binding) else (binding.reason,)
+    assert [text for text in (*definition.constraints, *shown) if text not in section] == []
+    assert type(operation.check).__name__ in section
 
 
 @pytest.mark.parametrize(

@@ -45,10 +45,22 @@ class Argument:
     name: str
     item: int | None = None
     """Position in a tuple argument, such as (k_cache, v_cache)."""
-    view: Callable[[Any], Any] | None = None
+    view: Callable[[Any, Call], Any] | None = None
     """Turns the argument into the input where it is laid out otherwise."""
+    accepts: Callable[[Any], bool] | None = None
+    """Whether an argument is the input, where it may also be something else."""
     otherwise: Callable[[Call], Any] | None = None
-    """Computes the value where the call leaves it out; such a value is marked `derived`."""
+    """Computes the value where the call leaves it out or gives something that is not accepted; such
+    a value is marked `derived`."""
+
+    def value(self, call: Call) -> tuple[Any, bool]:
+        """The input, None where the call cannot give it, and whether it is derived."""
+        value = call.get(self.step, self.name)
+        if value is not None and self.item is not None:
+            value = value[self.item]
+        if value is None or (self.accepts is not None and not self.accepts(value)):
+            return (self.otherwise(call) if self.otherwise is not None else None), True
+        return (value if self.view is None else self.view(value, call)), False
 
 
 @dataclass(frozen=True)
@@ -81,17 +93,12 @@ class Binding:
         inputs: dict[str, Any] = {}
         derived = set()
         for name, argument in self.inputs.items():
-            value = call.get(argument.step, argument.name)
-            if value is not None and argument.item is not None:
-                value = value[argument.item]
-            if value is not None and argument.view is not None:
-                value = argument.view(value)
-            if value is None and argument.otherwise is not None:
-                value = argument.otherwise(call)
-                derived.add(name)
+            value, computed = argument.value(call)
             if value is None:
                 raise Refused(f"{call.api}: {argument.step} was given no {argument.name!r}")
             inputs[name] = value
+            if computed:
+                derived.add(name)
         return Bound(constants, inputs, frozenset(derived))
 
 

@@ -6,7 +6,7 @@ Importing operations loads no torch; the functions that compute import it in the
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.ops.binding import Binding, Unbound
@@ -29,7 +29,8 @@ class Tensor:
     axes: tuple[str, ...] | None
     """Axis names; None is a Python number."""
     dtype: str
-    description: str | None = None
+    description: str = ""
+    """What it holds, where its name and shape do not say."""
     optional: bool = False
 
 
@@ -82,8 +83,8 @@ class Operation:
     interface: Callable[[Constants], Interface]
     """Axes, tensors and constraints."""
     reference: Callable[..., Any]
-    """`f(*inputs, dtype=None, **parameters)`: the outputs, computed in `dtype` (float32) and not
-    rounded to the output's dtype; only torch and math, imported in its body."""
+    """`f(*inputs, dtype=None, **parameters)`: the outputs, computed in `dtype` (float32) or better
+    and not rounded to the output's dtype; only torch and math, imported in its body."""
     make_inputs: Callable[[Draw, Constants, Lengths], dict[str, Any]]
     """Valid inputs by name, from a seeded source."""
     draw_lengths: Callable[[Draw, Constants], dict[str, int]]
@@ -96,8 +97,8 @@ class Operation:
     """How FlashInfer is called for it."""
     example: Example
     """Shown in the documentation, measured by `benchmarks/references.py`."""
-    parameters: tuple[str, ...] = ()
-    """Constants that are no axes but keyword arguments of the reference."""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    """Constant that is no axis but a keyword argument of the reference -> what it means."""
     tags: tuple[str, ...] = ()
     """Tags of every definition, beside `fi_api:…` from the binding."""
 

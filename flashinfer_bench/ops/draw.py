@@ -21,7 +21,7 @@ Style = Literal["plain", "large", "tiny", "ties", "repeated"]
 STYLES: tuple[Style, ...] = ("plain", "large", "tiny", "ties", "repeated")
 """How values are distributed: plain normal, or a set that strains a kernel."""
 
-_SCALES: dict[Style, float] = {"large": 2.0**5, "tiny": 2.0**-10}
+_SCALES: dict[Style, float] = {"large": 2.0**3, "tiny": 2.0**-10}
 _TABLE_BITS = 16
 _DRAWN_AT_MOST = 1 << 24
 """Longer tensors repeat their first values: a page table of random pages hides the period."""

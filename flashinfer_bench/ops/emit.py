@@ -5,7 +5,8 @@ from __future__ import annotations
 import ast
 import inspect
 import re
-from collections.abc import Callable
+import textwrap
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -14,17 +15,12 @@ from typing import Any
 
 from flashinfer_bench.data import Definition
 from flashinfer_bench.ops.binding import Binding
-from flashinfer_bench.ops.contract import Constants, Operation, Tensor
+from flashinfer_bench.ops.contract import Constants, Interface, Operation, Tensor
 
 _PACKAGE = "flashinfer_bench.ops"
 _LOCAL_ONLY = re.compile(r"  # type: ignore\[[\w-]+\]|^    import (?:torch|math)\n\n?", re.M)
 """What the functions need here, and the emitted text does not."""
-_RUN = """
-
-def run({inputs}):
-    {results} = {reference}({arguments})
-    return {rounded}
-"""
+_WIDTH = 100
 
 
 def emit(operation: Operation, constants: Constants) -> Definition:
@@ -38,7 +34,7 @@ def emit(operation: Operation, constants: Constants) -> Definition:
         {
             "name": operation.naming.format(constants),
             "op_type": operation.op_type,
-            "description": operation.summary,
+            "description": _description(operation, interface, constants),
             "tags": _tags(operation),
             "axes": axes,
             "constraints": list(interface.constraints),
@@ -53,18 +49,27 @@ def reference_source(operation: Operation, constants: Constants) -> str:
     """Self-contained Python: the reference, what it calls in its module, and `run`."""
     interface = operation.interface(constants)
     given = [f"{name}={constants[name]}" for name in operation.parameters if name in constants]
-    outputs = interface.outputs
-    rounded = [f"{name}.to(torch.{spec.dtype})" for name, spec in outputs.items()]
-    run = _RUN.format(
-        inputs=", ".join(interface.inputs),
-        results=", ".join(outputs),
-        reference=operation.reference.__name__,
-        arguments=", ".join([*interface.inputs, *given]),
-        rounded=", ".join(rounded),
-    )
+    results = ", ".join(interface.outputs)
+    call = f"    {results} = {operation.reference.__name__}"
+    rounded = [f"{name}.to(torch.{spec.dtype})" for name, spec in interface.outputs.items()]
+    run = [
+        f"{_wrapped('def run', interface.inputs)}:",
+        _wrapped(call, [*interface.inputs, *given]),
+        f"    return {', '.join(rounded)}",
+    ]
     closure = _LOCAL_ONLY.sub("", _closure(operation.reference))
     imports = "import math\n\nimport torch\n" if "math." in closure else "import torch\n"
-    return f"{imports}{closure}{run}"
+    return "\n".join([f"{imports}{closure}\n", *run, ""])
+
+
+def _wrapped(start: str, arguments: Iterable[str]) -> str:
+    """`start(arguments)`, the arguments on lines of their own where one is not enough."""
+    inside, margin = ", ".join(arguments), " " * (len(start) - len(start.lstrip()))
+    line = f"{start}({inside})"
+    if len(line) < _WIDTH:
+        return line
+    lines = textwrap.wrap(inside, _WIDTH - len(margin) - 4)
+    return "\n".join([f"{start}(", *(f"{margin}    {line}" for line in lines), f"{margin})"])
 
 
 @cache
@@ -117,10 +122,21 @@ def _names_bound(node: ast.stmt) -> list[str]:
     return []
 
 
+def _description(operation: Operation, interface: Interface, constants: Constants) -> str:
+    """The summary, then a line for each name that needs one."""
+    tensors = {**interface.inputs, **interface.outputs}
+    meanings = {name: spec.description for name, spec in tensors.items() if spec.description}
+    for name, meaning in operation.parameters.items():
+        if name in constants:
+            meanings[f"{name} = {constants[name]}"] = meaning
+    return "\n".join([operation.summary, *(f"{name}: {meanings[name]}" for name in meanings)])
+
+
 def _tags(operation: Operation) -> list[str]:
     binding = operation.binding
-    bound = [f"fi_api:{binding.apis[0]}"] if isinstance(binding, Binding) else []
-    return [*bound, *operation.tags]
+    if not isinstance(binding, Binding):
+        return list(operation.tags)
+    return [f"fi_api:{binding.apis[0].removesuffix('.run')}", *operation.tags]
 
 
 def _tensor(spec: Tensor) -> dict[str, Any]:
@@ -130,8 +146,6 @@ def _tensor(spec: Tensor) -> dict[str, Any]:
     }
     if spec.optional:
         record["optional"] = True
-    if spec.description:
-        record["description"] = spec.description
     return record
 
 

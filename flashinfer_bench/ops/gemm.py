@@ -33,7 +33,7 @@ def _interface(dtype: str) -> Callable[[Constants], Interface]:
     def interface(constants: Constants) -> Interface:
         return Interface(
             {"M": None, "N": constants["N"], "K": constants["K"]},
-            {"A": Tensor(("M", "K"), dtype), "B": Tensor(("N", "K"), dtype)},
+            {"A": Tensor(("M", "K"), dtype), "B": Tensor(("N", "K"), dtype, "the weight")},
             {"C": Tensor(("M", "N"), dtype)},
         )
 
@@ -80,7 +80,7 @@ BF16 = Binding(
     ("flashinfer.gemm.mm_bf16",),
     {
         "A": Argument("run", "a"),
-        "B": Argument("run", "b", view=lambda b: b.T),
+        "B": Argument("run", "b", view=lambda b, call: b.T),
     },
     _recognise,
     note="b is the weight transposed: [K, N], column-major",

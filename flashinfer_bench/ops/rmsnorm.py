@@ -150,7 +150,7 @@ def _operation(
         cost=_cost(2 * len(states)),
         binding=binding,
         example=example,
-        parameters=("eps_exponent",),
+        parameters={"eps_exponent": "10 ** -eps_exponent is added to the mean square"},
     )
 
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from flashinfer_bench.ops.binding import Argument, Binding, Bound, Call, Refused
+from flashinfer_bench.ops.binding import Argument, Binding, Call, Refused
 from flashinfer_bench.ops.checks import Numeric
 from flashinfer_bench.ops.contract import (
     Constants,
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
 
 DTYPE = "bfloat16"
 _THETA = 1e4
+_TABLE = "for each position the cosines of its rotary_dim / 2 angles, then the sines"
 
 
 def rope_with_cos_sin_cache_neox_style(  # type: ignore[no-untyped-def]
@@ -81,8 +81,8 @@ def _interface(constants: Constants) -> Interface:
         inputs={
             "q": q,
             "k": k,
-            "cos_sin_cache": Tensor(("max_seq_len", "rotary_dim"), "float32"),
-            "positions": Tensor(("num_tokens",), "int64"),
+            "cos_sin_cache": Tensor(("max_seq_len", "rotary_dim"), "float32", _TABLE),
+            "positions": Tensor(("num_tokens",), "int64", "each token's row of cos_sin_cache"),
         },
         outputs={"q_out": q, "k_out": k},
     )
@@ -147,27 +147,18 @@ def _cost(constants: Constants, lengths: Lengths) -> Cost:
     return Cost(states + table + 8 * tokens, 3 * tokens * heads * constants["rotary_dim"])
 
 
-@dataclass(frozen=True)
-class RopeBinding(Binding):
-    """Gives query and key, flat in the call, their axis of heads."""
-
-    def bind(self, call: Call) -> Bound:
-        bound = super().bind(call)
-        size = bound.constants["head_size"]
-        inputs = {name: _by_head(bound.inputs[name], size) for name in ("q", "k")}
-        return replace(bound, inputs={**bound.inputs, **inputs})
-
-
-def _by_head(states: Any, head_size: int) -> Any:
+def _by_head(states: Any, call: Call) -> Any:
+    """Query or key, flat in the call, with an axis of heads."""
     if len(states.shape) == 3:
         return states
-    return states.reshape(states.shape[0], states.shape[1] // head_size, head_size)
+    tokens, elements = states.shape
+    return states.reshape(tokens, elements // call.run["head_size"], call.run["head_size"])
 
 
 def _binding(is_neox: bool) -> Binding:
     inputs = {
-        "q": Argument("run", "query"),
-        "k": Argument("run", "key"),
+        "q": Argument("run", "query", view=_by_head),
+        "k": Argument("run", "key", view=_by_head),
         "cos_sin_cache": Argument("run", "cos_sin_cache"),
         "positions": Argument("run", "positions"),
     }
@@ -176,7 +167,7 @@ def _binding(is_neox: bool) -> Binding:
         "flashinfer.rope.apply_rope_with_cos_sin_cache",
     )
     note = "the inplace form overwrites query and key with the outputs; the other returns them"
-    return RopeBinding(apis, inputs, _recognise(is_neox), note=note)
+    return Binding(apis, inputs, _recognise(is_neox), note=note)
 
 
 def _recognise(is_neox: bool) -> Callable[[Call], Mapping[str, int]]:

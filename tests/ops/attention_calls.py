@@ -4,35 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
 
-from flashinfer_bench.ops.contract import Operation
 from flashinfer_bench.ops.draw import Draw
-
-OP_TYPES = ("gqa_paged", "gqa_ragged", "mla_paged", "mla_ragged")
-
-
-def attention_operations() -> list[Operation]:
-    modules = [import_module(f"flashinfer_bench.ops.{op_type}") for op_type in OP_TYPES]
-    return [operation for module in modules for operation in module.OPERATIONS]
-
-
-def parse(name: str) -> tuple[Operation, dict[str, int]]:
-    for operation in attention_operations():
-        constants = operation.naming.parse(name)
-        if constants is not None:
-            return operation, constants
-    raise AssertionError(name)
-
-
-def reference(operation: Operation, constants: dict[str, int], inputs: Any, dtype: Any) -> Any:
-    given = {key: constants[key] for key in operation.parameters if key in constants}
-    return operation.reference(*inputs.values(), dtype=dtype, **given)
+from flashinfer_bench.ops.registry import parse_name
 
 
 def draw_inputs(name: str, seed: int, lengths: dict[str, int] | None = None) -> dict[str, Any]:
-    operation, constants = parse(name)
+    operation, constants = parse_name(name)
     draw = Draw(seed)
     if lengths is None:
         lengths = operation.draw_lengths(draw, constants)

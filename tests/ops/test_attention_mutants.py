@@ -8,10 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
-from attention_calls import draw_inputs, parse, reference, requests
+from attention_calls import draw_inputs, requests
+from random_calls import run_reference
 
 from flashinfer_bench.ops.checks import Judged
 from flashinfer_bench.ops.draw import STYLES, Draw
+from flashinfer_bench.ops.registry import parse_name
 
 torch = pytest.importorskip("torch")
 
@@ -147,8 +149,8 @@ def call(name: str, seed: int) -> dict[str, Any]:
 
 
 def judged(name: str, inputs: dict[str, Any], found: tuple[Any, Any]) -> list[Judged]:
-    operation, constants = parse(name)
-    expected = reference(operation, constants, inputs, torch.float64)
+    operation, constants = parse_name(name)
+    expected = run_reference(operation, constants, inputs, torch.float64)
     outputs = ("output", "lse")
     return operation.check(inputs, dict(zip(outputs, expected)), dict(zip(outputs, found)))
 
@@ -159,7 +161,7 @@ def faults(name: str, inputs: dict[str, Any], found: tuple[Any, Any]) -> list[st
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_honest_kernel_passes(name: str) -> None:
-    operation, constants = parse(name)
+    operation, constants = parse_name(name)
     for seed in range(50):
         draw = Draw(seed, style=STYLES[seed % len(STYLES)])
         inputs = operation.make_inputs(draw, constants, operation.draw_lengths(draw, constants))
@@ -171,13 +173,13 @@ def test_the_hardware_tanh_passes() -> None:
     for error in (-(2.0**-11), 2.0**-11):
         for seed in range(10):
             inputs = call(name, seed)
-            found = replace(HONEST, tanh_error=error)(inputs, parse(name)[1])
+            found = replace(HONEST, tanh_error=error)(inputs, parse_name(name)[1])
             assert faults(name, inputs, found) == []
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_mutants_fail(name: str) -> None:
-    constants = parse(name)[1]
+    constants = parse_name(name)[1]
     mutants = 0
     for seed in range(3):
         inputs = call(name, seed)

@@ -6,14 +6,13 @@
 
 from __future__ import annotations
 
-import os
 import tarfile
 from collections import Counter
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import pytest
+from corpus import corpus_file
 
 from flashinfer_bench.ops.binding import Binding, Bound, Call, Refused
 from flashinfer_bench.ops.contract import Operation
@@ -21,6 +20,7 @@ from flashinfer_bench.ops.gqa_paged import binding as gqa_paged
 from flashinfer_bench.ops.gqa_ragged import binding as gqa_ragged
 from flashinfer_bench.ops.mla_paged import binding as mla_paged
 from flashinfer_bench.ops.mla_ragged import binding as mla_ragged
+from flashinfer_bench.ops.registry import operations
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("safetensors")
@@ -28,15 +28,7 @@ pytest.importorskip("safetensors")
 from dump_reader import read_calls  # noqa: E402
 
 SAMPLE = Path(__file__).parents[1] / "data" / "dumps"
-CORPUS = Path(os.environ.get("FIB_CORPUS") or Path(__file__).parents[3] / "shared") / "dumps"
 PREFIX = "sglang_0.5.13_flashinfer_0.6.12_"
-
-MODULES = ("gqa_paged", "gqa_ragged", "mla_paged", "mla_ragged", "rmsnorm", "sampling")
-OPERATIONS: list[Operation] = [
-    operation
-    for module in MODULES
-    for operation in import_module(f"flashinfer_bench.ops.{module}").OPERATIONS
-]
 
 UNBOUND = {
     "fused_topk_deepseek": "routing; its family is not built yet",
@@ -82,7 +74,7 @@ SM_SCALE = {"llama": 128**-0.5, "dsv3": 0.1352337788608801}
 def definition(call: Call) -> tuple[str, Bound] | None:
     """Name and inputs of the operation that a call is; None where its API is not bound."""
     refusals = []
-    for operation in OPERATIONS:
+    for operation in operations():
         if not isinstance(operation.binding, Binding) or call.api not in operation.binding.apis:
             continue
         try:
@@ -149,9 +141,7 @@ def test_sample_of_dumps(model: str) -> None:
 
 @pytest.mark.parametrize("model", COUNTS)
 def test_whole_dumps(model: str, tmp_path: Path) -> None:
-    archive = CORPUS / f"{PREFIX}{model}.tar.xz"
-    if not archive.is_file():
-        pytest.skip(f"no {archive}; FIB_CORPUS may name the folder of the corpus")
+    archive = corpus_file("dumps", f"{PREFIX}{model}.tar.xz")
     with tarfile.open(archive) as packed:
         needed = [m for m in packed.getmembers() if ".plan_" in m.name or m.name.endswith(".jsonl")]
         packed.extractall(tmp_path, needed, filter="data")

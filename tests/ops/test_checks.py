@@ -6,14 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from random_calls import draw_call, run_reference
 
 torch = pytest.importorskip("torch", reason="judges torch tensors")
 
 from flashinfer_bench.ops.checks import Bounds, judge  # noqa: E402
 from flashinfer_bench.ops.contract import Operation  # noqa: E402
-from flashinfer_bench.ops.draw import STYLES, Draw  # noqa: E402
+from flashinfer_bench.ops.draw import STYLES, Draw, Style  # noqa: E402
 from flashinfer_bench.ops.registry import parse_name  # noqa: E402
 
+Inputs = dict[str, Any]
 NAMES = (
     "rmsnorm_h512",
     "rmsnorm_h128_eps5",
@@ -70,17 +72,60 @@ MUTANTS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-def call(name: str, seed: int, style: str = "plain") -> tuple[Operation, Any, Any, Any]:
+def changed(**changes: Callable[[Any], Any]) -> Callable[[Inputs], Inputs]:
+    """Inputs of those names changed, where there are any."""
+    return lambda inputs: {
+        name: changes[name](value) if name in changes else value for name, value in inputs.items()
+    }
+
+
+def in_fp8(values: Any) -> Any:
+    return scaled_cut(values.float(), torch.float8_e4m3fn).to(values.dtype)
+
+
+def without_last_quarter(values: Any) -> Any:
+    return values * (torch.arange(values.shape[1]) < values.shape[1] * 3 // 4)
+
+
+def without_mean(values: Any) -> Any:
+    return values - values.mean(-1, keepdim=True)
+
+
+INSIDE: dict[str, dict[str, Callable[[Inputs], Inputs]]] = {
+    "rmsnorm": {
+        "weights left out": changed(weight=lambda it: torch.full_like(it, it.mean())),
+        "weights less one": changed(weight=lambda it: it - 1),
+        "weights plus one": changed(weight=lambda it: it + 1),
+        "weights shifted": changed(weight=lambda it: it.roll(1)),
+        "mean subtracted": changed(hidden_states=without_mean, residual=without_mean),
+        "inputs in fp8": changed(hidden_states=in_fp8),
+    },
+    "gemm": {
+        "last quarter of K left out": changed(A=without_last_quarter),
+        "weights of the row before": changed(B=lambda it: it.roll(1, 0)),
+        "K shifted on one side": changed(A=lambda it: it.roll(1, 1)),
+        "inputs in fp8": changed(A=in_fp8, B=in_fp8),
+        "weights in fp8": changed(B=in_fp8),
+    },
+}
+"""op_type -> inputs of which an honest kernel computes what a wrong one does."""
+
+
+def call(name: str, seed: int, style: Style = "plain") -> tuple[Operation, Inputs, Inputs, Inputs]:
     """An operation, inputs, the reference in float64 and an honest result."""
     operation, constants = parse_name(name)
-    draw = Draw(seed, style=style)  # type: ignore[arg-type]
-    lengths = operation.draw_lengths(draw, constants)
-    inputs = operation.make_inputs(draw, constants, lengths)
-    ((output, spec),) = operation.interface(constants).outputs.items()
-    given = {key: constants[key] for key in operation.parameters if key in constants}
-    expected = operation.reference(*inputs.values(), dtype=torch.float64, **given)
-    honest = operation.reference(*inputs.values(), **given).to(getattr(torch, spec.dtype))
-    return operation, inputs, {output: expected}, {output: honest}
+    inputs = draw_call(operation, constants, seed, style).inputs
+    ((output, _),) = operation.interface(constants).outputs.items()
+    (expected,) = run_reference(operation, constants, inputs, torch.float64)
+    return operation, inputs, {output: expected}, {output: honest_kernel(name, inputs)}
+
+
+def honest_kernel(name: str, inputs: Inputs) -> Any:
+    """Computed in float32, rounded to the output's dtype."""
+    operation, constants = parse_name(name)
+    (spec,) = operation.interface(constants).outputs.values()
+    (output,) = run_reference(operation, constants, inputs)
+    return output.to(getattr(torch, spec.dtype))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -101,6 +146,25 @@ def test_mutants_fail(name: str, mutant: str) -> None:
         (judged,) = operation.check(inputs, expected, {output: wrong})
         assert not judged.passed, (seed, judged)
         assert judged.reason
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_mutants_inside_fail(name: str) -> None:
+    operation, constants = parse_name(name)
+    wrong = dict(INSIDE[operation.op_type])
+    if "fused" in name:
+        wrong["residual left out"] = changed(residual=torch.zeros_like)
+        wrong["residual twice"] = changed(residual=lambda it: 2 * it)
+    assert len(wrong) + len(MUTANTS) >= 8
+    (output,) = operation.interface(constants).outputs
+    for seed in range(3):
+        lengths = dict.fromkeys(("batch_size", "M"), 16)
+        inputs = operation.make_inputs(Draw(seed), constants, lengths)
+        (expected,) = run_reference(operation, constants, inputs, torch.float64)
+        for mutant, change in wrong.items():
+            result = honest_kernel(name, change(inputs))
+            (judged,) = operation.check(inputs, {output: expected}, {output: result})
+            assert not judged.passed, (seed, mutant)
 
 
 @pytest.mark.parametrize("name", NAMES)

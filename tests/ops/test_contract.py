@@ -4,45 +4,24 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from input_properties import PROPERTIES
+from random_calls import as_tuple, draw_call, draw_constants, random_calls, run_reference
 
-from flashinfer_bench.data import violations
+from flashinfer_bench.data import Definition, violations
 from flashinfer_bench.errors import NotFoundError
 from flashinfer_bench.ops.binding import Binding, Unbound
 from flashinfer_bench.ops.contract import Operation
-from flashinfer_bench.ops.draw import STYLES, Draw
 from flashinfer_bench.ops.emit import emit
 from flashinfer_bench.ops.registry import OP_TYPES, format_name, operations, parse_name
-
-EXAMPLES = {
-    "N": 32,
-    "K": 48,
-    "hidden_size": 64,
-    "num_qo_heads": 4,
-    "num_kv_heads": 2,
-    "head_dim": 16,
-    "page_size": 16,
-    "head_dim_ckv": 32,
-    "head_dim_kpe": 16,
-    "qk_dim": 24,
-    "vo_dim": 16,
-    "vocab_size": 128,
-    "head_size": 32,
-    "rotary_dim": 16,
-}
-"""A small value for every required constant; others get OTHERWISE."""
-OTHERWISE = 16
 
 
 def by_kind(operation: Operation) -> str:
     return operation.kind
-
-
-def constants_of(operation: Operation) -> dict[str, int]:
-    stated = operation.naming.parse(operation.example.name) or {}
-    return {name: EXAMPLES.get(name, OTHERWISE) for name in stated}
 
 
 @pytest.mark.parametrize("operation", operations(), ids=by_kind)
@@ -54,16 +33,17 @@ class TestOperation:
         if isinstance(operation.binding, Unbound):
             assert operation.binding.reason
         else:
-            interface = operation.interface(constants_of(operation))
+            interface = operation.interface(draw_constants(operation, 0))
             assert set(operation.binding.inputs) >= {
                 name for name, spec in interface.inputs.items() if not spec.optional
             }
 
     def test_names_lead_there_and_back(self, operation: Operation) -> None:
-        constants = constants_of(operation)
-        name = operation.naming.format(constants)
-        assert parse_name(name) == (operation, constants)
-        assert format_name(operation.kind, constants) == name
+        for seed in range(20):
+            constants = draw_constants(operation, seed)
+            name = operation.naming.format(constants)
+            assert parse_name(name) == (operation, constants)
+            assert format_name(operation.kind, constants) == name
 
     def test_the_example_is_a_call_of_the_operation(self, operation: Operation) -> None:
         example = operation.example
@@ -71,16 +51,16 @@ class TestOperation:
         assert parsed is operation
         assert operation.naming.format(constants) == example.name
         axes = operation.interface(constants).axes
-        assert {name for name in example.lengths if axes.get(name, 0) is not None} == set()
+        assert set(example.lengths) == {name for name, length in axes.items() if length is None}
         assert operation.cost(constants, example.lengths).bytes_moved > 0
 
     def test_constants_are_axes_or_parameters(self, operation: Operation) -> None:
-        axes = operation.interface(constants_of(operation)).axes
+        axes = operation.interface(draw_constants(operation, 0)).axes
         for constant in operation.naming.constants:
             assert constant in axes or constant in operation.parameters
 
     def test_the_definition_is_valid(self, operation: Operation) -> None:
-        definition = emit(operation, constants_of(operation))
+        definition = emit(operation, draw_constants(operation, 0))
         assert definition.op_type == operation.op_type
         source = definition.reference
         allowed = ("import torch", "import math", "from ")
@@ -89,42 +69,48 @@ class TestOperation:
         ]
         assert all(line.startswith(allowed[:2]) for line in imports), imports
 
-    def test_inputs_are_valid_and_the_same_every_time(self, operation: Operation) -> None:
+    def test_200_random_calls_are_valid_and_repeatable(self, operation: Operation) -> None:
         torch = pytest.importorskip("torch")
-        constants = constants_of(operation)
-        definition = emit(operation, constants)
-        for seed, style in enumerate(STYLES):
-            draws = [Draw(seed, style=style) for _ in range(2)]
-            lengths = [operation.draw_lengths(draw, constants) for draw in draws]
-            inputs = [
-                operation.make_inputs(draw, constants, length)
-                for draw, length in zip(draws, lengths)
-            ]
-            assert list(inputs[0]) == list(definition.inputs)
-            assert violations(definition, inputs[0]) == []
-            for name, value in inputs[0].items():
-                same = inputs[1][name]
+        holds_more = PROPERTIES.get(operation.op_type, lambda call: None)
+        definitions: dict[str, Definition] = {}
+        for call, again in zip(random_calls(operation, 200), random_calls(operation, 200)):
+            name = operation.naming.format(call.constants)
+            if name not in definitions:
+                definitions[name] = emit(operation, call.constants)
+            definition = definitions[name]
+            assert list(call.inputs) == list(definition.inputs)
+            assert violations(definition, call.inputs) == []
+            holds_more(call)
+            for key, value in call.inputs.items():
+                same = again.inputs[key]
                 assert torch.equal(value, same) if hasattr(value, "shape") else value == same
+        assert len(definitions) >= 20
 
-    def test_the_emitted_reference_runs_alone(self, operation: Operation) -> None:
+    def test_other_seeds_give_other_inputs(self, operation: Operation) -> None:
         torch = pytest.importorskip("torch")
-        constants = constants_of(operation)
-        definition = emit(operation, constants)
-        draw = Draw(7)
-        inputs = operation.make_inputs(draw, constants, operation.draw_lengths(draw, constants))
-        names: dict[str, object] = {}
-        exec(definition.reference, names)
-        run = names["run"]
-        assert callable(run)
-        outputs = run(*inputs.values())
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        assert violations(definition, inputs, outputs) == []
-        assert all(isinstance(output, torch.Tensor) for output in outputs)
+        constants = draw_constants(operation, 0)
+        calls = [draw_call(operation, constants, seed) for seed in range(5)]
+        first = [next(iter(call.inputs.values())) for call in calls]
+        assert not all(torch.equal(one, other) for one, other in pairwise(first))
+
+    def test_the_emitted_reference_is_the_reference_alone(self, operation: Operation) -> None:
+        torch = pytest.importorskip("torch")
+        for call in random_calls(operation, 20):
+            definition = emit(operation, call.constants)
+            names: dict[str, Any] = {}
+            exec(definition.reference, names)
+            torch.manual_seed(1)
+            outputs = as_tuple(names["run"](*call.inputs.values()))
+            torch.manual_seed(1)
+            expected = run_reference(operation, call.constants, call.inputs)
+            assert violations(definition, call.inputs, outputs) == []
+            for output, wanted in zip(outputs, expected, strict=True):
+                assert torch.equal(output, wanted.to(output.dtype))
 
     def test_cost_grows_with_the_call(self, operation: Operation) -> None:
         pytest.importorskip("torch")
-        constants = constants_of(operation)
-        lengths = operation.draw_lengths(Draw(3), constants)
+        constants = draw_constants(operation, 0)
+        lengths = draw_call(operation, constants, 3).lengths
         small = operation.cost(constants, lengths)
         large = operation.cost(constants, {axis: 2 * length for axis, length in lengths.items()})
         assert large.bytes_moved > small.bytes_moved > 0

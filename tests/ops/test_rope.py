@@ -1,28 +1,21 @@
-"""rope: references against complex numbers, the official interfaces, bindings, inputs, mutants."""
+"""rope: references against complex numbers, bindings, honest kernels and mutants."""
 
 from __future__ import annotations
 
 import cmath
-import json
 import math
-import os
 import random
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flashinfer_bench.data import violations
 from flashinfer_bench.ops.binding import Call, Refused
 from flashinfer_bench.ops.contract import Operation
-from flashinfer_bench.ops.draw import Draw
-from flashinfer_bench.ops.emit import emit, reference_source
+from flashinfer_bench.ops.draw import STYLES, Draw
 from flashinfer_bench.ops.rope import GPTJ, NEOX, OPERATIONS, cos_sin_cache
 
 torch = pytest.importorskip("torch")
 
-CORPUS = Path(os.environ.get("FIB_CORPUS") or Path(__file__).parents[3] / "shared")
-INTERFACES = CORPUS / "definitions" / "interfaces.json"
 CONSTANTS = {"head_size": 32, "rotary_dim": 16}
 
 
@@ -31,24 +24,6 @@ def style_of(operation: Operation) -> str:
 
 
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=style_of)
-
-
-def make(operation: Operation, seed: int) -> dict[str, Any]:
-    draw = Draw(seed)
-    return operation.make_inputs(draw, CONSTANTS, operation.draw_lengths(draw, CONSTANTS))
-
-
-@pytest.mark.skipif(not INTERFACES.is_file(), reason=f"no {INTERFACES}")
-def test_interfaces_of_the_official_dataset() -> None:
-    found = [item for item in json.loads(INTERFACES.read_text()) if item["op_type"] == "rope"]
-    assert found
-    for item in found:
-        read = [(it, it.naming.parse(item["name"])) for it in OPERATIONS]
-        ((operation, constants),) = [(it, named) for it, named in read if named]
-        made = json.loads(emit(operation, constants).model_dump_json(exclude_unset=True))
-        for part in ("name", "op_type", "axes", "inputs", "outputs"):
-            assert made[part] == item[part]
-            assert list(made[part]) == list(item[part])
 
 
 @each
@@ -97,27 +72,6 @@ def test_the_table_is_that_of_theta_ten_thousand() -> None:
     assert torch.equal(table * 2**16, (table * 2**16).round())
 
 
-@each
-def test_200_draws_are_valid_and_repeatable(operation: Operation) -> None:
-    definition = emit(operation, CONSTANTS)
-    for seed in range(200):
-        inputs, again = make(operation, seed), make(operation, seed)
-        assert violations(definition, inputs) == []
-        assert all(torch.equal(inputs[name], again[name]) for name in inputs)
-        positions = inputs["positions"]
-        assert int(positions.min()) >= 0 and int(positions.max()) < len(inputs["cos_sin_cache"])
-
-
-@each
-def test_the_emitted_source_runs_alone(operation: Operation) -> None:
-    names: dict[str, Any] = {}
-    exec(reference_source(operation, CONSTANTS), names)
-    inputs = make(operation, 3)
-    outputs = names["run"](*inputs.values())
-    expected = operation.reference(*inputs.values())
-    assert all(torch.equal(a, b.bfloat16()) for a, b in zip(outputs, expected))
-
-
 def wrong_results(operation: Operation, inputs: dict[str, Any]) -> dict[str, Any]:
     other = next(it for it in OPERATIONS if it is not operation)
     q, k, cache, positions = inputs.values()
@@ -143,14 +97,15 @@ def wrong_results(operation: Operation, inputs: dict[str, Any]) -> dict[str, Any
 def test_mutants_fail_and_honest_results_pass(operation: Operation) -> None:
     lengths = {"num_tokens": 33, "num_qo_heads": 8, "num_kv_heads": 2, "max_seq_len": 512}
     for seed in range(50):
-        inputs = operation.make_inputs(Draw(seed), CONSTANTS, lengths)
+        style = STYLES[seed % len(STYLES)]
+        inputs = operation.make_inputs(Draw(seed, style=style), CONSTANTS, lengths)
         exact = operation.reference(*inputs.values(), dtype=torch.float64)
         expected = dict(zip(("q_out", "k_out"), exact))
-
-        assert passes(operation, expected, operation.reference(*inputs.values()))
-        if seed < 3:
-            for name, results in wrong_results(operation, inputs).items():
-                assert not passes(operation, expected, results), name
+        assert passes(operation, expected, operation.reference(*inputs.values())), (seed, style)
+        if style == "plain":
+            wrong = wrong_results(operation, inputs)
+            passing = [key for key, it in wrong.items() if passes(operation, expected, it)]
+            assert passing == [] and len(wrong) >= 8, seed
 
 
 def passes(operation: Operation, expected: dict[str, Any], results: Any) -> bool:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flashinfer_bench.ops.contract import Operation
-from flashinfer_bench.ops.draw import Draw
+from flashinfer_bench.ops.draw import STYLES, Draw, Style
 from flashinfer_bench.ops.sampling import OPERATIONS, SamplingCheck, draw_many
 
 torch = pytest.importorskip("torch")
@@ -41,38 +41,62 @@ def kind_of(operation: Operation) -> str:
 each = pytest.mark.parametrize("operation", OPERATIONS, ids=kind_of)
 
 
-def make(operation: Operation, seed: int, batch: int = 6) -> dict[str, Any]:
-    return operation.make_inputs(Draw(seed), CONSTANTS, {"batch_size": batch})
+def make(operation: Operation, seed: int, style: Style = "plain") -> dict[str, Any]:
+    return operation.make_inputs(Draw(seed, style=style), CONSTANTS, {"batch_size": 6})
+
+
+def mutants(operation: Operation) -> dict[str, Any]:
+    filters = set(operation.interface(CONSTANTS).inputs) - {"probs"}
+    found: dict[str, Any] = SCRIPT.mutants(filters, CONSTANTS["vocab_size"])
+    return found
 
 
 @each
 def test_perfect_samplers_pass(operation: Operation) -> None:
-    """50 seeds; and no p-value of 300 is below 1 in 1,000 more often than chance allows."""
-    small = SamplingCheck(draws=6000, false_alarm=1e-3)
+    """No p-value of 300 is below 1 in 1,000 more often than chance allows."""
+    check = SamplingCheck(draws=6000, false_alarm=1e-3)
     rejected = 0
     for seed in range(150):
-        inputs = make(operation, seed)
-        source = torch.Generator().manual_seed(seed)
-        many = CHECK.draws if seed < 50 else small.draws
-        samples = SCRIPT.honest(inputs, many // 6, source)
-        (judged,) = (CHECK if seed < 50 else small)(inputs, {}, {"samples": samples})
-        assert seed >= 50 or judged.passed, judged
+        inputs = make(operation, seed, STYLES[seed % len(STYLES)])
+        samples = SCRIPT.honest(inputs, 1000, torch.Generator().manual_seed(seed))
+        (judged,) = check(inputs, {}, {"samples": samples})
         rejected += not judged.passed
     assert rejected <= 2
 
 
+def in_float32(inputs: dict[str, Any], each: int, source: torch.Generator) -> torch.Tensor:
+    """[each, rows] samples, as a kernel computes them."""
+    weights = inputs["probs"]
+    if "top_k" in inputs:
+        values = weights.sort(-1, descending=True).values
+        weights = weights * (weights >= values.gather(-1, inputs["top_k"].long()[:, None] - 1))
+        weights = weights / weights.sum(-1, keepdim=True)
+    if "top_p" in inputs:
+        values, p = weights.sort(-1, descending=True).values, inputs["top_p"][:, None]
+        above = values.cumsum(-1) - values
+        weights = weights * (weights >= values.where((above < p) | (p >= 1), 1).amin(-1)[:, None])
+    mass = weights.cumsum(-1)
+    below_one = torch.rand(len(mass), each, generator=source) * (1 - 2**-23)
+    return torch.searchsorted(mass, below_one * mass[:, -1:], right=True).T.contiguous()
+
+
+@each
+def test_honest_samplers_pass(operation: Operation) -> None:
+    for seed in range(50):
+        inputs = make(operation, seed, STYLES[seed % len(STYLES)])
+        samples = in_float32(inputs, CHECK.draws // 6, torch.Generator().manual_seed(seed))
+        (judged,) = CHECK(inputs, {}, {"samples": samples})
+        assert judged.passed, (seed, judged)
+
+
 @pytest.mark.parametrize(
     ("operation", "name"),
-    [
-        (operation, name)
-        for operation in OPERATIONS
-        for name in SCRIPT.mutants(set(operation.interface(CONSTANTS).inputs) - {"probs"}, 512)
-    ],
+    [(operation, name) for operation in OPERATIONS for name in mutants(operation)],
 )
 def test_wrong_samplers_fail(operation: Operation, name: str) -> None:
-    filters = set(operation.interface(CONSTANTS).inputs) - {"probs"}
+    assert len(mutants(operation)) >= 8
     for seed in range(3):
-        passed, _ = SCRIPT.judge(make(operation, seed), SCRIPT.mutants(filters, 512)[name], seed)
+        passed, _ = SCRIPT.judge(make(operation, seed), mutants(operation)[name], seed)
         assert not passed
 
 

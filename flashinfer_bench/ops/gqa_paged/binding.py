@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flashinfer_bench.ops.attention_binding import (
+from flashinfer_bench.ops.attention.binding import (
     SM_SCALE,
     AttentionBinding,
     page_size_one,
+    settled,
+)
+from flashinfer_bench.ops.attention.refusing import (
     refuse_unsupported,
     require_causal,
     require_planned,
     require_tensor,
-    settled,
-    variant,
 )
+from flashinfer_bench.ops.attention.variants import variant
 from flashinfer_bench.ops.binding import Argument, Call, Refused
 
 

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flashinfer_bench.ops.attention_binding import (
+from flashinfer_bench.ops.attention.binding import (
     SM_SCALE_STATED,
     AttentionBinding,
     has_values,
     page_size_one,
+    settled,
+)
+from flashinfer_bench.ops.attention.refusing import (
     refuse_unsupported,
     require_causal,
     require_planned,
     require_tensor,
-    settled,
 )
 from flashinfer_bench.ops.binding import Argument, Call, Refused
 
@@ -69,6 +71,7 @@ def _recognise(decode: bool) -> Callable[[Call], Mapping[str, int]]:
 
 
 def _last_page_len(call: Call) -> Any:
+    """From the tokens and pages of each request."""
     indptr, tokens = call.get("plan", "kv_indptr"), call.get("plan", "kv_len_arr")
     if indptr is None or tokens is None:
         return None

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from flashinfer_bench.ops.attention_binding import (
-    SM_SCALE_STATED,
-    ragged_binding,
-    ragged_sizes,
-    require_causal,
-    same_lengths,
-    variant,
-)
+from flashinfer_bench.ops.attention.binding import SM_SCALE_STATED
+from flashinfer_bench.ops.attention.ragged_binding import ragged_binding, ragged_sizes, same_lengths
+from flashinfer_bench.ops.attention.refusing import require_causal
+from flashinfer_bench.ops.attention.variants import variant
 from flashinfer_bench.ops.binding import Call, Refused
 
 

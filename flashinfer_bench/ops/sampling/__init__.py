@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
 from typing import Any
 
-from flashinfer_bench.ops.binding import Argument, Binding, Bound, Call, Refused
+from flashinfer_bench.ops.binding import Argument, Binding, Call, Refused
 from flashinfer_bench.ops.contract import (
     Constants,
     Cost,
@@ -26,13 +25,16 @@ from flashinfer_bench.ops.sampling.reference import (
     top_p_sampling_from_probs,
 )
 
-_FILTERS = {"top_k": "int32", "top_p": "float32"}
+_FILTERS = {
+    "top_k": Tensor(("batch_size",), "int32", "tokens of each row that may be drawn; 0 for all"),
+    "top_p": Tensor(("batch_size",), "float32", "mass of each row that may be drawn"),
+}
 
 
 def _interface(*filters: str) -> Callable[[Constants], Interface]:
-    inputs = {"probs": Tensor(("batch_size", "vocab_size"), "float32")}
-    inputs |= {name: Tensor(("batch_size",), _FILTERS[name]) for name in filters}
-    outputs = {"samples": Tensor(("batch_size",), "int64")}
+    inputs = {"probs": Tensor(("batch_size", "vocab_size"), "float32", "each row adds up to 1")}
+    inputs |= {name: _FILTERS[name] for name in filters}
+    outputs = {"samples": Tensor(("batch_size",), "int64", "token index, random")}
 
     def interface(constants: Constants) -> Interface:
         axes = {"batch_size": None, "vocab_size": constants["vocab_size"]}
@@ -51,27 +53,22 @@ def _cost(filters: int) -> Callable[[Constants, Lengths], Cost]:
     return cost
 
 
-@dataclass(frozen=True)
-class SamplingBinding(Binding):
-    """One number for all rows becomes a tensor, marked derived."""
+def _filter(name: str) -> Argument:
+    """A tensor, or one number for all rows."""
 
-    def bind(self, call: Call) -> Bound:
-        bound = super().bind(call)
-        numbers = {
-            name: _for_each_row(value, name, bound.inputs["probs"])
-            for name, value in bound.inputs.items()
-            if not hasattr(value, "shape")
-        }
-        return replace(
-            bound, inputs={**bound.inputs, **numbers}, derived=bound.derived | set(numbers)
-        )
+    def for_each_row(call: Call) -> Any:
+        """One number becomes that of every row."""
+        import torch
 
+        number, probs = call.get("run", name), call.run["probs"]
+        if number is None:
+            return None
+        dtype, device = getattr(torch, _FILTERS[name].dtype), getattr(probs, "device", None)
+        return torch.full((probs.shape[0],), number, dtype=dtype, device=device)
 
-def _for_each_row(value: float, name: str, probs: Any) -> Any:
-    import torch
-
-    dtype = getattr(torch, _FILTERS[name])
-    return torch.full((probs.shape[0],), value, dtype=dtype, device=getattr(probs, "device", None))
+    return Argument(
+        "run", name, accepts=lambda value: hasattr(value, "shape"), otherwise=for_each_row
+    )
 
 
 def _recognise(call: Call) -> Mapping[str, int]:
@@ -93,7 +90,7 @@ def _recognise(call: Call) -> Mapping[str, int]:
 
 def _operation(summary: str, reference: Callable[..., Any], *filters: str) -> Operation:
     stem = "_".join(filters) + "_sampling"
-    inputs = {name: Argument("run", name) for name in ("probs", *filters)}
+    inputs = {"probs": Argument("run", "probs"), **{name: _filter(name) for name in filters}}
     note = "FlashInfer returns int32; which random numbers it takes is its own affair"
     return Operation(
         op_type="sampling",
@@ -109,9 +106,7 @@ def _operation(summary: str, reference: Callable[..., Any], *filters: str) -> Op
         example=Example(
             f"{stem}_from_probs_v128256", {"batch_size": 64}, "Llama 3.1 8B, 64 requests"
         ),
-        binding=SamplingBinding(
-            (f"flashinfer.sampling.{stem}_from_probs",), inputs, _recognise, note=note
-        ),
+        binding=Binding((f"flashinfer.sampling.{stem}_from_probs",), inputs, _recognise, note=note),
     )
 
 
@@ -134,4 +129,4 @@ OPERATIONS = (
     ),
 )
 
-__all__ = ["OPERATIONS", "SamplingBinding", "SamplingCheck", "draw_many", "target"]
+__all__ = ["OPERATIONS", "SamplingCheck", "draw_many", "target"]

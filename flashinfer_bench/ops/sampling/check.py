@@ -35,15 +35,15 @@ _SEED = 0x5A3B1E6F
 
 @dataclass(frozen=True)
 class SamplingCheck:
-    """Judges `samples`, [batch_size] of one call or [draws, batch_size] of `draw_many`.
+    """Samples against the distribution that they should come from.
 
-    The reference's own samples are not looked at. More rows than `most_values` allows are judged
-    at equal distances.
+    Judges `samples`, [batch_size] of one call or [draws, batch_size] of `draw_many`; those of the
+    reference are not looked at. More rows than `most_values` allows are judged at equal distances.
     """
 
     draws: int = 1 << 17
     """Samples, over all rows, that the stated power takes."""
-    false_alarm: float = 1e-4
+    false_alarm: float = 1e-5
     """Probability of rejecting a perfect sampler."""
     tolerance: float = 1e-5
     """Error of a float32 sum of probabilities."""

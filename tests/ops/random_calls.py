@@ -1,0 +1,70 @@
+"""Small random calls of any operation, its constants included."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flashinfer_bench.ops.contract import Operation
+from flashinfer_bench.ops.draw import STYLES, Draw, Style
+
+SIZES: dict[str, Sequence[int]] = {
+    "num_qo_heads": range(1, 5),
+    "num_kv_heads": range(1, 4),
+    "page_size": (2, 3, 16, 64),
+    "head_size": range(2, 41),
+    "vocab_size": range(1, 701),
+    "window_left": (0, 1, 5, 40),
+    "logits_soft_cap": (1, 5, 30),
+    "eps_exponent": range(3, 10),
+}
+OTHERWISE = range(1, 41)
+
+
+@dataclass(frozen=True)
+class RandomCall:
+    constants: dict[str, int]
+    lengths: dict[str, int]
+    inputs: dict[str, Any]
+
+
+def draw_constants(operation: Operation, seed: int) -> dict[str, int]:
+    """Small sizes that fit together; parameters in half of the cases."""
+    source = random.Random(f"{operation.kind} {seed}")
+    constants = {}
+    for name in operation.naming.constants:
+        if name not in operation.parameters or source.randint(0, 1):
+            constants[name] = source.choice(SIZES.get(name, OTHERWISE))
+    if "num_kv_heads" in constants:
+        constants["num_qo_heads"] *= constants["num_kv_heads"]
+    if "rotary_dim" in constants:
+        constants["rotary_dim"] = 2 * source.randint(1, constants["head_size"] // 2)
+    return constants
+
+
+def draw_call(
+    operation: Operation, constants: dict[str, int], seed: int, style: Style = "plain"
+) -> RandomCall:
+    draw = Draw(seed, style=style)
+    lengths = operation.draw_lengths(draw, constants)
+    return RandomCall(constants, lengths, operation.make_inputs(draw, constants, lengths))
+
+
+def random_calls(operation: Operation, count: int) -> Iterator[RandomCall]:
+    """In all styles; each constants serve five calls. The same every time."""
+    for seed in range(count):
+        constants = draw_constants(operation, seed // len(STYLES))
+        yield draw_call(operation, constants, seed, STYLES[seed % len(STYLES)])
+
+
+def run_reference(
+    operation: Operation, constants: dict[str, int], inputs: dict[str, Any], dtype: Any = None
+) -> tuple[Any, ...]:
+    given = {key: constants[key] for key in operation.parameters if key in constants}
+    return as_tuple(operation.reference(*inputs.values(), dtype=dtype, **given))
+
+
+def as_tuple(outputs: Any) -> tuple[Any, ...]:
+    return outputs if isinstance(outputs, tuple) else (outputs,)
