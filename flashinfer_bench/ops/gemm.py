@@ -92,7 +92,9 @@ def _operation(dtype: str, stem: str, binding: Binding | Unbound) -> Operation:
         op_type="gemm",
         kind=stem,
         summary=f"C = A · Bᵀ in {dtype}.",
-        naming=Naming(f"{stem}_n{{N}}_k{{K}}", (f"{stem}_n_{{N}}_k_{{K}}",)),
+        naming=Naming(
+            f"{stem}_n{{N}}_k{{K}}", (f"{stem}_n_{{N}}_k_{{K}}", f"{stem}_N{{N}}_K{{K}}")
+        ),
         interface=_interface(dtype),
         reference=gemm,
         make_inputs=_make_inputs(dtype),

@@ -52,6 +52,16 @@ def fused_add_rmsnorm(  # type: ignore[no-untyped-def]
     return rmsnorm(x, weight, dtype, eps_exponent)  # type: ignore[no-untyped-call]
 
 
+def gemma_fused_add_rmsnorm(  # type: ignore[no-untyped-def]
+    hidden_states, residual, weight, dtype=None, eps_exponent=6
+):
+    import torch
+
+    dtype = dtype or torch.float32
+    x = hidden_states.to(dtype) + residual.to(dtype)
+    return gemma_rmsnorm(x, weight, dtype, eps_exponent)  # type: ignore[no-untyped-call]
+
+
 def _interface(*states: str) -> Callable[[Constants], Interface]:
     rows = Tensor(("batch_size", "hidden_size"), DTYPE)
     inputs = {**dict.fromkeys(states, rows), "weight": Tensor(("hidden_size",), DTYPE)}
@@ -124,6 +134,7 @@ def _binding(*apis: str, residual: bool = False) -> Binding:
 RMSNORM = _binding("flashinfer.norm.rmsnorm")
 GEMMA_RMSNORM = _binding("flashinfer.norm.gemma_rmsnorm")
 FUSED_ADD_RMSNORM = _binding("flashinfer.norm.fused_add_rmsnorm", residual=True)
+GEMMA_FUSED_ADD_RMSNORM = _binding("flashinfer.norm.gemma_fused_add_rmsnorm", residual=True)
 
 
 def _operation(
@@ -174,5 +185,15 @@ OPERATIONS = (
         FUSED_ADD_RMSNORM,
         Example("fused_add_rmsnorm_h4096", {"batch_size": 4096}, "Llama 3.1 8B, 4,096 tokens"),
         residual=True,
+    ),
+    _operation(
+        gemma_fused_add_rmsnorm,
+        "A residual added, then each row divided by its root mean square, times one plus a weight.",
+        GEMMA_FUSED_ADD_RMSNORM,
+        Example(
+            "gemma_fused_add_rmsnorm_h2048", {"batch_size": 4096}, "Qwen3 Next 80B, 4,096 tokens"
+        ),
+        residual=True,
+        center=0.0,
     ),
 )

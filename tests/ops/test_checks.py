@@ -21,6 +21,7 @@ NAMES = (
     "rmsnorm_h128_eps5",
     "gemma_rmsnorm_h256",
     "fused_add_rmsnorm_h512",
+    "gemma_fused_add_rmsnorm_h256",
     "gemm_n96_k256",
     "gemm_bf16_n64_k512",
 )

@@ -31,7 +31,7 @@ pytestmark = [
 HEADS = "h32_kv8_d128"
 NAMES = (
     *("rmsnorm_h128", "rmsnorm_h7168_eps5", "gemma_rmsnorm_h5376"),
-    *("fused_add_rmsnorm_h2048", "fused_add_rmsnorm_h7168_eps5"),
+    *("fused_add_rmsnorm_h2048", "fused_add_rmsnorm_h7168_eps5", "gemma_fused_add_rmsnorm_h5376"),
     *(f"rope_with_cos_sin_cache_neox_style_{sizes}" for sizes in ("d128_rd128", "d128_rd64")),
     *(f"rope_with_cos_sin_cache_gptj_style_{sizes}" for sizes in ("d64_rd64", "d128_rd64")),
     *(f"gqa_paged_decode_{HEADS}_ps{n}" for n in ("1", "16", "64", "1_w127", "16_cap30")),

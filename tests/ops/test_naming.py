@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from flashinfer_bench.ops.naming import Naming
+from flashinfer_bench.ops.registry import parse_name
 
 NAMING = Naming("attn_h{heads}_d{dim}[_w{window}][_cap{cap}]", ("attn_{heads}_{dim}",))
 
@@ -41,3 +42,20 @@ def test_missing_constants_are_an_error() -> None:
 
 def test_constants_in_order() -> None:
     assert NAMING.constants == ("heads", "dim", "window", "cap")
+
+
+@pytest.mark.parametrize(
+    ("older", "official"),
+    [
+        ("gemm_n_6144_k_4096", "gemm_n6144_k4096"),
+        ("gemm_bf16_N6144_K4096", "gemm_bf16_n6144_k4096"),
+        ("gqa_paged_prefill_h32_kv8_d128_ps16", "gqa_paged_prefill_causal_h32_kv8_d128_ps16"),
+        ("gqa_ragged_prefill_h32_kv8_d128", "gqa_ragged_prefill_causal_h32_kv8_d128"),
+        ("gqa_ragged_h32_kv8_d128_w127", "gqa_ragged_prefill_causal_h32_kv8_d128_w127"),
+        ("top_k_sampling_v128256", "top_k_sampling_from_probs_v128256"),
+        ("topk_topp_sampling_from_probs_v128256", "top_k_top_p_sampling_from_probs_v128256"),
+    ],
+)
+def test_spellings_of_guides_and_dumps_give_official_names(older: str, official: str) -> None:
+    operation, constants = parse_name(older)
+    assert operation.naming.format(constants) == official

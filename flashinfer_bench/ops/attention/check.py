@@ -7,13 +7,13 @@ from flashinfer_bench.ops.checks import Bounds, Numeric
 CHECK = Numeric(
     {
         "lse": Bounds(
-            row=4.0,
-            total=1.0,
+            row=6.0,
+            total=1.5,
             eps=2.0**-10,
             absolute=True,
             lowest=-(2.0**15),
-            reason="FlashInfer adds up probabilities rounded to bfloat16, which was off by up to "
-            "2.7 * 2**-10 on an H200, and gives -49,998 for a decode request without keys",
+            reason="FlashInfer adds up probabilities rounded to bfloat16, off by up to "
+            "3 * 2**-10 on an H200, and gives -49,998 for a decode request without keys",
         )
     }
 )

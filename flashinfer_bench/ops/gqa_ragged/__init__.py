@@ -18,7 +18,7 @@ _GQA = Ragged(
     sm_scale=lambda constants: constants["head_dim"] ** -0.5,
     example=("h32_kv8_d128", "Llama 3.1 8B"),
     variants=VARIANTS,
-    older=("gqa_ragged_prefill",),
+    older=("gqa_ragged_prefill", "gqa_ragged"),
 )
 
 OPERATIONS = (_GQA.operation(PREFILL),)

@@ -88,6 +88,12 @@ def _recognise(call: Call) -> Mapping[str, int]:
     return {"vocab_size": int(probs.shape[1])}
 
 
+def _older_names(stem: str) -> tuple[str, ...]:
+    joined = stem.replace("top_", "top")
+    names = (stem, f"{joined}_from_probs", joined)
+    return tuple(f"{name}_v{{vocab_size}}" for name in names)
+
+
 def _operation(summary: str, reference: Callable[..., Any], *filters: str) -> Operation:
     stem = "_".join(filters) + "_sampling"
     inputs = {"probs": Argument("run", "probs"), **{name: _filter(name) for name in filters}}
@@ -96,7 +102,7 @@ def _operation(summary: str, reference: Callable[..., Any], *filters: str) -> Op
         op_type="sampling",
         kind=f"{stem}_from_probs",
         summary=summary,
-        naming=Naming(f"{stem}_from_probs_v{{vocab_size}}", (f"{stem}_v{{vocab_size}}",)),
+        naming=Naming(f"{stem}_from_probs_v{{vocab_size}}", _older_names(stem)),
         interface=_interface(*filters),
         reference=reference,
         make_inputs=make_inputs(*filters),
