@@ -12,11 +12,15 @@ from flashinfer_bench.errors import NotFoundError
 from flashinfer_bench.ops.contract import Operation
 
 OP_TYPES = (
+    "dsa_paged",
+    "gdn",
     "gemm",
     "gqa_paged",
     "gqa_ragged",
+    "mamba_ssu",
     "mla_paged",
     "mla_ragged",
+    "moe",
     "rmsnorm",
     "rope",
     "sampling",

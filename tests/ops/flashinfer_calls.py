@@ -9,6 +9,7 @@ import torch
 
 from flashinfer_bench.ops.binding import Binding
 from flashinfer_bench.ops.contract import Operation
+from flashinfer_bench.ops.registry import parse_name
 
 WORKSPACE_BYTES = 128 << 20
 GROUPS_WITHOUT_TENSOR_CORES = (1, 2, 3, 4, 6, 8)
@@ -76,6 +77,8 @@ def _norm(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Argume
 
 
 def _gemm(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Arguments) -> Any:
+    if "A_scale" in inputs:
+        return _function(api)(**run)
     return _function(api)(a=inputs["A"], b=inputs["B"].T, backend="cublaslt")
 
 
@@ -151,6 +154,34 @@ def _latent(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Argu
     return wrapper.run(**run, return_lse=True)
 
 
+def _sparse(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Arguments) -> Any:
+    """The dense wrapper, with pages of one token: on Hopper there is no kernel for chosen slots."""
+    valid = inputs["sparse_indices"] >= 0
+    edges = torch.nn.functional.pad(valid.sum(-1).cumsum(0), (1, 0)).int()
+    caches = {name: inputs[name].flatten(0, 1)[:, None] for name in ("ckv_cache", "kpe_cache")}
+    dense = {
+        **{name: inputs[name] for name in ("q_nope", "q_pe")},
+        **caches,
+        "kv_indptr": edges,
+        "kv_indices": inputs["sparse_indices"][valid],
+        "sm_scale": inputs["sm_scale"],
+    }
+    operation, _ = parse_name("mla_paged_decode_h16_ckv512_kpe64_ps1")
+    outputs = call_flashinfer(operation, {**constants, "page_size": 1}, dense)
+    return tuple(outputs.values())
+
+
+def _selective(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Arguments) -> Any:
+    """Steps, rates and the like as views of one value for each head, which the kernel demands."""
+    for name in ("A", "D", "dt", "dt_bias"):
+        heads = 2 if name == "dt" else 1
+        one = run[name].flatten(heads)[..., :1].contiguous()
+        run[name] = one.view(*one.shape[:heads], *[1] * (run[name].dim() - heads))
+        run[name] = run[name].expand(inputs[name].shape)
+    run["state"] = run["state"].clone()
+    return _function(api)(**run, dt_softplus=True), run["state"]
+
+
 CALLERS: dict[str, Callable[..., Any]] = {
     "rmsnorm": _norm,
     "gemm": _gemm,
@@ -160,4 +191,6 @@ CALLERS: dict[str, Callable[..., Any]] = {
     "gqa_ragged": _ragged,
     "mla_paged": _latent,
     "mla_ragged": _ragged,
+    "dsa_paged": _sparse,
+    "mamba_ssu": _selective,
 }

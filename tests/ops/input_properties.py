@@ -15,6 +15,34 @@ def attention(call: RandomCall) -> None:
         assert all(it.kept >= len(it.q) for it in requests(call.inputs))
 
 
+def dsa_paged(call: RandomCall) -> None:
+    inputs, page_size = call.inputs, call.constants["page_size"]
+    if "sparse_indices" in inputs:
+        slots = call.lengths["num_pages"] * page_size
+        for row in inputs["sparse_indices"].tolist():
+            valid = row[: len(row) - row.count(-1)]
+            assert all(0 <= slot < slots for slot in valid) and len(set(valid)) == len(valid)
+        return
+    for length, pages in zip(inputs["seq_lens"].tolist(), inputs["block_table"].tolist()):
+        own = pages[: -(-length // page_size)]
+        assert length >= 1 and len(set(own)) == len(own)
+        assert all(0 <= page < call.lengths["num_pages"] for page in pages)
+    assert bool(inputs["q_index_fp8"].float().isfinite().all())
+
+
+def gdn(call: RandomCall) -> None:
+    inputs = call.inputs
+    for name in ("q", "k"):
+        length = inputs[name].double().norm(dim=-1)
+        assert bool(((length - 1).abs().lt(0.01) | (length == 0)).all())
+    if "cu_seqlens" in inputs:
+        assert inputs["cu_seqlens"][0] == 0 and bool((inputs["cu_seqlens"].diff() >= 0).all())
+    if "initial_state_indices" in inputs:
+        slots = inputs["initial_state_indices"].tolist()
+        assert len(set(slots)) == len(slots)
+        assert all(0 <= slot < call.lengths["pool_size"] for slot in slots)
+
+
 def indices_lead_to_tokens(call: RandomCall) -> None:
     inputs = call.inputs
     for key in ("qo_indptr", "kv_indptr"):
@@ -34,9 +62,28 @@ def indices_lead_to_tokens(call: RandomCall) -> None:
             assert 1 <= last <= page_size if count else last == 0
 
 
+def moe(call: RandomCall) -> None:
+    inputs = call.inputs
+    if "topk_ids" in inputs:
+        chosen = inputs["topk_ids"].sort(dim=-1).values >> 16
+        assert bool((chosen.diff(dim=-1) > 0).all())
+    else:
+        assert bool(inputs["routing_logits"].isfinite().all())
+
+
 def rope(call: RandomCall) -> None:
     positions, table = call.inputs["positions"], call.inputs["cos_sin_cache"]
     assert int(positions.min()) >= 0 and int(positions.max()) < len(table)
+
+
+def mamba_ssu(call: RandomCall) -> None:
+    inputs = call.inputs
+    slots = [slot for slot in inputs["state_batch_indices"].tolist() if slot != -1]
+    assert len(set(slots)) == len(slots)
+    assert all(0 <= slot < call.lengths["state_cache_size"] for slot in slots)
+    assert bool((inputs["A"] < 0).all() and (inputs["A"] == inputs["A"][:, :1, :1]).all())
+    for name in ("dt", "D", "dt_bias"):
+        assert bool((inputs[name] == inputs[name][..., :1]).all())
 
 
 def sampling(call: RandomCall) -> None:
@@ -46,10 +93,14 @@ def sampling(call: RandomCall) -> None:
 
 
 PROPERTIES: dict[str, Callable[[RandomCall], None]] = {
+    "dsa_paged": dsa_paged,
+    "gdn": gdn,
     "gqa_paged": attention,
     "gqa_ragged": attention,
+    "mamba_ssu": mamba_ssu,
     "mla_paged": attention,
     "mla_ragged": attention,
+    "moe": moe,
     "rope": rope,
     "sampling": sampling,
 }

@@ -13,12 +13,17 @@ from flashinfer_bench.ops.draw import STYLES, Draw, Style
 SIZES: dict[str, Sequence[int]] = {
     "num_qo_heads": range(1, 5),
     "num_kv_heads": range(1, 4),
+    "num_q_heads": range(1, 4),
+    "num_v_heads": range(1, 4),
     "page_size": (2, 3, 16, 64),
     "head_size": range(2, 41),
     "vocab_size": range(1, 701),
+    "nheads": range(1, 4),
+    "ngroups": range(1, 4),
     "window_left": (0, 1, 5, 40),
     "logits_soft_cap": (1, 5, 30),
     "eps_exponent": range(3, 10),
+    "n_group": (1, 1, 2, 3, 8),
 }
 OTHERWISE = range(1, 41)
 
@@ -31,17 +36,37 @@ class RandomCall:
 
 
 def draw_constants(operation: Operation, seed: int) -> dict[str, int]:
-    """Small sizes that fit together; parameters in half of the cases."""
+    """Small sizes that fit together; those in brackets in half of the cases."""
     source = random.Random(f"{operation.kind} {seed}")
     constants = {}
     for name in operation.naming.constants:
-        if name not in operation.parameters or source.randint(0, 1):
+        if f"{{{name}}}]" not in operation.naming.official or source.randint(0, 1):
             constants[name] = source.choice(SIZES.get(name, OTHERWISE))
     if "num_kv_heads" in constants:
         constants["num_qo_heads"] *= constants["num_kv_heads"]
+    if "num_v_heads" in constants:
+        constants["num_v_heads"] *= constants["num_q_heads"]
+    if "ngroups" in constants:
+        constants["nheads"] *= constants["ngroups"]
     if "rotary_dim" in constants:
         constants["rotary_dim"] = 2 * source.randint(1, constants["head_size"] // 2)
+    if operation.op_type == "moe":
+        fit_experts(constants, source)
     return constants
+
+
+def fit_experts(constants: dict[str, int], source: random.Random) -> None:
+    """Whole groups of experts, enough for the local ones, and enough in the best groups."""
+    groups = constants.get("n_group", 1)
+    local = constants.get("num_local_experts", 1)
+    experts = constants.get("num_experts", local if groups == 1 else 256)
+    experts = -(-max(experts, local) // groups) * groups
+    if "num_experts" in constants:
+        constants["num_experts"] = experts
+    if "topk_group" in constants:
+        constants["topk_group"] = source.randint(1, groups)
+        experts = experts // groups * constants["topk_group"]
+    constants["top_k"] = source.randint(1, min(8, experts))
 
 
 def draw_call(

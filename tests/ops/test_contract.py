@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import is_dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ class TestOperation:
     def test_every_field_says_something(self, operation: Operation) -> None:
         assert operation.op_type in OP_TYPES
         assert operation.summary.endswith(".")
+        assert is_dataclass(operation.check), "its settings go into the documentation"
         assert isinstance(operation.binding, Binding | Unbound)
         if isinstance(operation.binding, Unbound):
             assert operation.binding.reason

@@ -14,6 +14,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from flashinfer_calls import CALLERS, call_flashinfer  # noqa: E402
+
 from flashinfer_bench.ops.binding import Binding  # noqa: E402
 from flashinfer_bench.ops.checks import Judged  # noqa: E402
 from flashinfer_bench.ops.contract import Operation  # noqa: E402
@@ -41,13 +43,16 @@ NAMES = (
     *(f"mla_paged_decode_h16_ckv512_kpe64_ps{n}" for n in (1, 64)),
     *(f"mla_paged_prefill_causal_h16_ckv512_kpe64_ps{n}" for n in (1, 64)),
     "mla_ragged_prefill_causal_h16_qk192_vo128",
-    "gemm_bf16_n6144_k4096",
+    *("gemm_bf16_n6144_k4096", "gemm_fp8_block_scale_n7168_k2048"),
+    *(f"dsa_sparse_attention_h16_ckv512_kpe64_topk2048_ps{n}" for n in (1, 64)),
+    *("mamba_ssu_decode_h128_d64_s128_ng8", "mamba_ssu_decode_h64_d64_s128_ng4"),
 )
 SAMPLERS = [
     f"{stem}_sampling_from_probs_v{size}"
     for stem in ("top_k", "top_p", "top_k_top_p")
     for size in (1000, 128256, 262208)
 ]
+NUMERIC = CALLERS.keys() - {"sampling"}
 SEEDS = 4
 
 Record = Callable[[str, object], None]
@@ -57,8 +62,6 @@ def flashinfer(
     operation: Operation, constants: dict[str, int], inputs: Any, backend: str = "fa2"
 ) -> dict[str, Any]:
     pytest.importorskip("flashinfer")
-    from flashinfer_calls import call_flashinfer
-
     return call_flashinfer(operation, constants, inputs, backend)
 
 
@@ -95,7 +98,7 @@ def test_small_calls(name: str, style: Any, record_property: Record) -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [it for it in operations() if isinstance(it.binding, Binding) and it.op_type != "sampling"],
+    [it for it in operations() if isinstance(it.binding, Binding) and it.op_type in NUMERIC],
     ids=lambda operation: operation.kind,
 )
 def test_calls_of_a_known_model(operation: Operation, record_property: Record) -> None:
