@@ -186,7 +186,8 @@ FP8_BLOCK_SCALE = Binding(
         "B_scale": Argument("run", "weight_scale"),
     },
     _recognise_fp8,
-    note="on Hopper; K is a multiple of 128 and N one of 64",
+    note="on Hopper, with K a multiple of 128 and N one of 64; the kernel takes input_scale column "
+    "by column, each column of a multiple of 4 elements, whatever the tensor's strides say",
 )
 
 

@@ -19,7 +19,9 @@ def corpus_file(*parts: str) -> Path:
     return path
 
 
-def official_interfaces(op_type: str) -> list[dict[str, Any]]:
+def official_interfaces() -> list[dict[str, Any]]:
     """The official dataset's definitions, without their references."""
-    found = json.loads(corpus_file("definitions", "interfaces.json").read_text())
-    return [item for item in found if item["op_type"] == op_type]
+    found: list[dict[str, Any]] = json.loads(
+        corpus_file("definitions", "interfaces.json").read_text()
+    )
+    return found

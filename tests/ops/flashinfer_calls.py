@@ -78,8 +78,16 @@ def _norm(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Argume
 
 def _gemm(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Arguments) -> Any:
     if "A_scale" in inputs:
-        return _function(api)(**run)
+        return _function(api)(**{**run, "input_scale": _by_columns(inputs["A_scale"])})
     return _function(api)(a=inputs["A"], b=inputs["B"].T, backend="cublaslt")
+
+
+def _by_columns(scale: torch.Tensor) -> torch.Tensor:
+    """The same matrix, columns one after another and each of a multiple of 4 elements."""
+    rows, columns = scale.shape
+    buffer = scale.new_zeros(columns, -(-rows // 4) * 4)
+    buffer[:, :rows] = scale.T
+    return buffer.T[:rows]
 
 
 def _rope(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Arguments) -> Any:

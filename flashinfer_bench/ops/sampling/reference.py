@@ -1,3 +1,4 @@
+# mypy: disable-error-code="no-untyped-def,no-untyped-call"
 """One token drawn from each row of a filtered distribution, and that distribution itself.
 
 Both filters keep all tokens that are as probable as the least probable one they keep:
@@ -19,29 +20,27 @@ if TYPE_CHECKING:
     import torch
 
 
-def top_k_sampling_from_probs(probs, top_k, dtype=None):  # type: ignore[no-untyped-def]
+def top_k_sampling_from_probs(probs, top_k, dtype=None):
     import torch
 
-    return _draw_tokens(_keep_top_k(probs.to(torch.float64), top_k))  # type: ignore[no-untyped-call]
+    return _draw_tokens(_keep_top_k(probs.to(torch.float64), top_k))
 
 
-def top_p_sampling_from_probs(probs, top_p, dtype=None):  # type: ignore[no-untyped-def]
+def top_p_sampling_from_probs(probs, top_p, dtype=None):
     import torch
 
-    return _draw_tokens(_keep_top_p(probs.to(torch.float64), top_p))  # type: ignore[no-untyped-call]
+    return _draw_tokens(_keep_top_p(probs.to(torch.float64), top_p))
 
 
-def top_k_top_p_sampling_from_probs(  # type: ignore[no-untyped-def]
-    probs, top_k, top_p, dtype=None
-):
+def top_k_top_p_sampling_from_probs(probs, top_k, top_p, dtype=None):
     import torch
 
-    kept = _keep_top_k(probs.to(torch.float64), top_k)  # type: ignore[no-untyped-call]
+    kept = _keep_top_k(probs.to(torch.float64), top_k)
     kept = kept / kept.sum(dim=-1, keepdim=True)
-    return _draw_tokens(_keep_top_p(kept, top_p))  # type: ignore[no-untyped-call]
+    return _draw_tokens(_keep_top_p(kept, top_p))
 
 
-def _keep_top_k(probs, top_k):  # type: ignore[no-untyped-def]
+def _keep_top_k(probs, top_k):
     vocab_size = probs.shape[-1]
     k = top_k.long().masked_fill(top_k <= 0, vocab_size).clamp_max(vocab_size)
     descending = probs.sort(dim=-1, descending=True).values
@@ -49,7 +48,7 @@ def _keep_top_k(probs, top_k):  # type: ignore[no-untyped-def]
     return probs.masked_fill(probs < least, 0)
 
 
-def _keep_top_p(probs, top_p):  # type: ignore[no-untyped-def]
+def _keep_top_p(probs, top_p):
     p = top_p.to(probs.dtype).unsqueeze(-1)
     descending = probs.sort(dim=-1, descending=True).values
     above = descending.cumsum(dim=-1) - descending
@@ -58,7 +57,7 @@ def _keep_top_p(probs, top_p):  # type: ignore[no-untyped-def]
     return probs.masked_fill(probs < least, 0)
 
 
-def _draw_tokens(weights):  # type: ignore[no-untyped-def]
+def _draw_tokens(weights):
     import torch
 
     mass = weights.cumsum(dim=-1)
@@ -70,10 +69,10 @@ def target(inputs: Any) -> torch.Tensor:
     """[batch_size, vocab_size] float64: the exact distribution that a call draws from."""
     weights = inputs["probs"].double()
     if inputs.get("top_k") is not None:
-        weights = _keep_top_k(weights, inputs["top_k"])  # type: ignore[no-untyped-call]
+        weights = _keep_top_k(weights, inputs["top_k"])
         weights = weights / weights.sum(dim=-1, keepdim=True)
     if inputs.get("top_p") is not None:
-        weights = _keep_top_p(weights, inputs["top_p"])  # type: ignore[no-untyped-call]
+        weights = _keep_top_p(weights, inputs["top_p"])
     result: torch.Tensor = weights / weights.sum(dim=-1, keepdim=True)
     return result
 
