@@ -123,7 +123,11 @@ def _name(operation: Operation) -> Blocks:
 
 
 def _without(operation: Operation, name: str) -> str:
-    """What the reference does when a constant is not given."""
+    """What holds when a constant is not given."""
+    stated = operation.naming.parse(operation.example.name) or {}
+    axes = operation.interface(stated).axes
+    if name in axes and name not in stated:
+        return f"follows from the others; {axes[name]:,} in the example"
     argument = inspect.signature(operation.reference).parameters.get(name)
     if argument is None or argument.default is None:
         return "there is none"
