@@ -3,6 +3,7 @@
 FlashInferBenchError           1  unexpected
 ├── UsageError                 2  the call's words are off
 ├── NotFoundError              3  a dataset, definition, solution or file is not there
+├── AccessError                4  network or login needed
 ├── DataError                  5  a file or dataset fails validation   (is a ValueError)
 └── MissingRequirementError    6  needs a package, hardware or a server
 
@@ -58,6 +59,12 @@ class NotFoundError(FlashInferBenchError, FileNotFoundError):
 
     def __str__(self) -> str:
         return " ".join(str(arg) for arg in self.args)
+
+
+class AccessError(FlashInferBenchError):
+    """What was named is elsewhere, and cannot be reached from here or without login."""
+
+    exit_code = ExitCode.ACCESS
 
 
 class DataError(FlashInferBenchError, ValueError):

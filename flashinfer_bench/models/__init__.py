@@ -1,0 +1,1 @@
+"""What a model is made of: its configuration, and the modules that an engine builds of it."""
