@@ -23,7 +23,7 @@ TIMEOUT = 3.0
 """Seconds that the Hub is given to answer."""
 _PREFIX = re.compile(r"^(?:(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/|hf://)(?:models/)?")
 _TAIL = re.compile(r"/(?:tree|blob|resolve)/(?P<revision>[^/?#]+)(?:/.*)?$")
-_REPOSITORY = re.compile(r"[\w.-]+(?:/[\w.-]+)?")
+_REPOSITORY = re.compile(r"\w[\w.-]*(?:/\w[\w.-]*)?")
 _COMMIT = re.compile(r"/snapshots/(?P<commit>[0-9a-f]{40})/")
 
 
