@@ -120,6 +120,8 @@ def _name(operation: Operation) -> Blocks:
             absent = _without(operation, name) if part[1] else "always there"
             rows.append((f"`{name}`", f"`{part[2]}`", operation.parameters.get(name, ""), absent))
     yield table(("parameter", "in the name", "meaning", "where the name leaves it out"), rows)
+    if operation.requires:
+        yield f"Possible where {', '.join(f'`{it}`' for it in operation.requires)}."
 
 
 def _without(operation: Operation, name: str) -> str:

@@ -99,6 +99,9 @@ class Operation:
     """Shown in the documentation, measured by `benchmarks/references.py`."""
     parameters: Mapping[str, str] = field(default_factory=dict)
     """Constant that is no axis but a keyword argument of the reference -> what it means."""
+    requires: tuple[str, ...] = ()
+    """Conditions on constants that the definition's constraints do not state, e.g.
+    `num_qo_heads % num_kv_heads == 0`."""
     tags: tuple[str, ...] = ()
     """Tags of every definition, beside `fi_api:…` from the binding."""
 

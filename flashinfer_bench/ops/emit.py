@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from flashinfer_bench.data import Definition
+from flashinfer_bench.data.constraints import check_constraint, names_in
+from flashinfer_bench.errors import DataError
 from flashinfer_bench.ops.binding import Binding
 from flashinfer_bench.ops.contract import Constants, Interface, Operation, Tensor
 
@@ -24,8 +26,9 @@ _WIDTH = 100
 
 
 def emit(operation: Operation, constants: Constants) -> Definition:
-    """The definition of an operation with these constants."""
+    """The definition of an operation with these constants; DataError for impossible ones."""
     interface = operation.interface(constants)
+    _require_possible(operation, interface, constants)
     axes = {
         name: {"type": "var"} if length is None else {"type": "const", "value": length}
         for name, length in interface.axes.items()
@@ -43,6 +46,19 @@ def emit(operation: Operation, constants: Constants) -> Definition:
             "reference": reference_source(operation, constants),
         }
     )
+
+
+def _require_possible(operation: Operation, interface: Interface, constants: Constants) -> None:
+    """Raises DataError for lengths of zero, and for conditions on constants that do not hold."""
+    axes = {axis: length for axis, length in interface.axes.items() if length is not None}
+    known = {**axes, **constants}
+    conditions = [f"{axis} >= 1" for axis in axes]
+    conditions += [it for it in interface.constraints if names_in(it) <= known.keys()]
+    for condition in (*conditions, *operation.requires):
+        if names_in(condition) <= known.keys() and not check_constraint(condition, known).holds:
+            values = ", ".join(f"{it} is {known[it]}" for it in sorted(names_in(condition)))
+            name = operation.naming.format(constants)
+            raise DataError(f"{name} is impossible: {values}; expected {condition}")
 
 
 def reference_source(operation: Operation, constants: Constants) -> str:

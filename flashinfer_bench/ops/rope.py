@@ -226,6 +226,7 @@ def _operation(
         cost=_cost,
         binding=binding,
         example=Example(f"{kind}_{sizes}", lengths, of),
+        requires=("rotary_dim % 2 == 0", "rotary_dim <= head_size"),
     )
 
 

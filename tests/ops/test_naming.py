@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
+from flashinfer_bench.errors import DataError
+from flashinfer_bench.ops.emit import emit
 from flashinfer_bench.ops.naming import Naming
 from flashinfer_bench.ops.registry import parse_name
 
@@ -59,3 +63,26 @@ def test_constants_in_order() -> None:
 def test_spellings_of_guides_and_dumps_give_official_names(older: str, official: str) -> None:
     operation, constants = parse_name(older)
     assert operation.naming.format(constants) == official
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("rmsnorm_h0", "hidden_size >= 1"),
+        ("gqa_paged_decode_h5_kv4_d128_ps1", "num_qo_heads % num_kv_heads == 0"),
+        ("gqa_ragged_prefill_causal_h4_kv0_d128", "num_kv_heads >= 1"),
+        ("gqa_paged_decode_h32_kv8_d128_ps0", "page_size >= 1"),
+        ("rope_with_cos_sin_cache_neox_style_d128_rd63", "rotary_dim % 2 == 0"),
+        ("rope_with_cos_sin_cache_gptj_style_d64_rd66", "rotary_dim <= head_size"),
+        ("mamba_ssu_decode_h7_d64_s128_ng4", "nheads % ngroups == 0"),
+        ("gdn_decode_qk16_v30_d128_k_last", "num_v_heads % num_q_heads == 0"),
+        ("moe_fp8_block_scale_renorm_topk9_e8_h128_i128", "top_k <= num_local_experts"),
+        (
+            "moe_fp8_block_scale_ds_routing_topk9_ng8_kg1_of8_e8_h128_i128",
+            "top_k * n_group <= num_experts * topk_group",
+        ),
+    ],
+)
+def test_impossible_constants_are_refused(name: str, expected: str) -> None:
+    with pytest.raises(DataError, match=f"{name} is impossible: .*expected {re.escape(expected)}$"):
+        emit(*parse_name(name))

@@ -70,6 +70,8 @@ class Paged:
     sm_scale: Callable[[Constants], float]
     example: tuple[str, str]
     """The sizes of a known model, as in `sizes`, and its name."""
+    requires: tuple[str, ...] = ()
+    """Conditions on constants."""
     variants: str = ""
     """Pattern of constants that are no axes, at the end of names."""
     older: Mapping[Stage, str] = field(default_factory=dict)
@@ -102,6 +104,7 @@ class Paged:
             binding=binding,
             example=self._example(stage, 1 if ps1 else 64),
             parameters={name: PARAMETERS[name] for name in Naming(self.variants).constants},
+            requires=self.requires,
             tags=("stage:decode" if stage == "decode" else "stage:prefill",),
         )
 

@@ -55,6 +55,8 @@ class Ragged:
     sm_scale: Callable[[Constants], float]
     example: tuple[str, str]
     """The sizes of a known model, as in `sizes`, and its name."""
+    requires: tuple[str, ...] = ()
+    """Conditions on constants."""
     variants: str = ""
     """Pattern of constants that are no axes, at the end of names."""
     older: tuple[str, ...] = ()
@@ -83,6 +85,7 @@ class Ragged:
                 f"{model}, 4 prompts of 1,024 tokens",
             ),
             parameters={name: PARAMETERS[name] for name in Naming(self.variants).constants},
+            requires=self.requires,
             tags=("stage:prefill",),
         )
 

@@ -28,6 +28,7 @@ _GQA = Paged(
     output=("num_qo_heads", "head_dim"),
     sm_scale=lambda constants: constants["head_dim"] ** -0.5,
     example=("h32_kv8_d128", "Llama 3.1 8B"),
+    requires=("num_qo_heads % num_kv_heads == 0",),
     variants=VARIANTS,
     older={"prefill_causal": "gqa_paged_prefill"},
 )

@@ -17,6 +17,7 @@ _GQA = Ragged(
     output=("num_qo_heads", "head_dim"),
     sm_scale=lambda constants: constants["head_dim"] ** -0.5,
     example=("h32_kv8_d128", "Llama 3.1 8B"),
+    requires=("num_qo_heads % num_kv_heads == 0",),
     variants=VARIANTS,
     older=("gqa_ragged_prefill", "gqa_ragged"),
 )

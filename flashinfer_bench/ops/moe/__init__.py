@@ -16,6 +16,12 @@ _GROUPS = {
     "n_group": "groups of experts, each as good as its two best experts together",
     "topk_group": "groups that a token's experts come from",
 }
+_WITHIN_GROUPS = (
+    "num_experts % n_group == 0",
+    "num_local_experts <= num_experts",
+    "1 <= topk_group <= n_group",
+    "top_k * n_group <= num_experts * topk_group",
+)
 _LOCAL = "e{num_local_experts}_h{hidden_size}_i{intermediate_size}"
 _ALL = "topk{top_k}_e{num_experts}_h{hidden_size}_i{intermediate_size}"
 _PER_TENSOR = interface.trtllm("float8_e4m3fn", "float8_e4m3fn")
@@ -49,6 +55,7 @@ OPERATIONS = (
             "DeepSeek V3 on 8 GPUs, 64 tokens",
         ),
         parameters={**_TOP_K, **_GROUPS},
+        requires=_WITHIN_GROUPS,
     ),
     Operation(
         op_type="moe",
@@ -74,6 +81,7 @@ OPERATIONS = (
             "Qwen3 30B A3B, 64 tokens",
         ),
         parameters=_TOP_K,
+        requires=("top_k <= num_local_experts",),
     ),
     Operation(
         op_type="moe",
@@ -96,6 +104,7 @@ OPERATIONS = (
             "Qwen3 30B A3B, 64 tokens",
         ),
         parameters=_TOP_K,
+        requires=("top_k <= num_experts",),
         tags=_api("trtllm_fp8_per_tensor_scale_moe"),
     ),
     Operation(
@@ -118,6 +127,7 @@ OPERATIONS = (
             "Qwen3 30B A3B, 64 tokens",
         ),
         parameters=_TOP_K,
+        requires=("top_k <= num_experts",),
         tags=_api("trtllm_fp4_block_scale_moe"),
     ),
     Operation(
@@ -140,6 +150,7 @@ OPERATIONS = (
             {"seq_len": 64},
             "Qwen3 30B A3B, 64 tokens",
         ),
+        requires=("top_k <= num_experts",),
         tags=_api("trtllm_fp4_block_scale_routed_moe"),
     ),
     Operation(
@@ -161,6 +172,7 @@ OPERATIONS = (
             "trtllm_bf16_moe_topk8_e128_h2048_i768", {"seq_len": 64}, "Qwen3 30B A3B, 64 tokens"
         ),
         parameters=_TOP_K,
+        requires=("top_k <= num_experts",),
         tags=_api("trtllm_bf16_moe"),
     ),
 )
