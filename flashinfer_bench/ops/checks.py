@@ -74,6 +74,8 @@ class Bounds:
     """Of the error of all rows."""
     gain: float = 0.25
     """Of the distance from 1 of the best common factor."""
+    gain_of_one_row: float = 0.0
+    """Added to it for a single row; less by the root of the number of different rows."""
     eps: float | None = None
     """Rounding step; None takes that of the output's dtype."""
     absolute: bool = False
@@ -126,6 +128,8 @@ def judge(name: str, expected: torch.Tensor, actual: torch.Tensor, bounds: Bound
     rounded = _measure(want, want.to(actual.dtype).double() - want, bounds, eps)
     most = {"element": bounds.element, "row": bounds.row, "total": bounds.total}
     most["gain"] = bounds.gain + 4 / math.sqrt(max(1, want.numel()))
+    if bounds.gain_of_one_row:
+        most["gain"] += bounds.gain_of_one_row / math.sqrt(_different_rows(want))
     most = {key: max(limit, 1.5 * rounded[key]) for key, limit in most.items()}
     broken = [key for key, limit in most.items() if not facts[key] <= limit]
     reason = ", ".join(f"{key} {facts[key]:.3g} eps > {most[key]:.3g}" for key in broken)
@@ -160,6 +164,12 @@ def _measure(
         "gain": (relative * scaled).sum().abs() / norm if float(norm) else norm,
     }
     return {key: float(value) / eps for key, value in facts.items()}
+
+
+def _different_rows(values: torch.Tensor) -> int:
+    """Rows that are no other's equal and not all zero, told apart by their sizes; at least one."""
+    sizes = values.square().sum(dim=-1).flatten().tolist()
+    return max(1, len({f"{size:.6g}" for size in sizes if size}))
 
 
 def _same_specials(want: torch.Tensor, got: torch.Tensor) -> bool:

@@ -103,3 +103,15 @@ def test_mutants_fail(name: str) -> None:
         passing = [key for key, it in wrong.items() if not fault(name, inputs, expected, it)]
         assert passing == [], seed
         assert len(wrong) >= 8
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_many_tokens_show_a_small_factor(name: str) -> None:
+    operation, constants = parse_name(name)
+    for seed in range(3):
+        inputs = call(name, seed, seq_len=300)
+        [expected] = run_reference(operation, constants, inputs, torch.float64)
+        output = Kernel()(inputs, constants)
+        assert fault(name, inputs, expected, output) == ""
+        for factor in (0.985, 1.015):
+            assert "gain" in fault(name, inputs, expected, (output.float() * factor).bfloat16())

@@ -151,6 +151,8 @@ def routed(draw: Draw, constants: Constants, lengths: Lengths) -> dict[str, Any]
     total = parts.sum(dim=-1, keepdim=True) if top_k > 1 else 64.0
     weights = (parts / total).to(torch.bfloat16)
     packed = (chosen.int() << 16) | weights.view(torch.int16).int()
+    if draw.style == "repeated":
+        packed = packed[:1].expand(rows, -1)
     ids = {"topk_ids": packed.contiguous().to(draw.device)}
     return {**ids, **_unscaled(draw, constants, lengths, mxfp4_values)}
 
