@@ -36,14 +36,13 @@ def main() -> None:
 def measure(operation: Operation, device: str, repeats: int) -> None:
     example = operation.example
     _, constants = parse_name(example.name)
-    given = {key: constants[key] for key in operation.parameters if key in constants}
     inputs: dict[str, Any] = {}
 
     def make() -> None:
         inputs.update(operation.make_inputs(Draw(0, device), constants, example.lengths))
 
     def reference(dtype: torch.dtype) -> Callable[[], Any]:
-        return lambda: operation.reference(*inputs.values(), dtype=dtype, **given)
+        return lambda: operation.compute(constants, inputs, dtype)
 
     times = [least(make, 1, device)]
     times += [least(reference(it), repeats, device) for it in (torch.float32, torch.float64)]

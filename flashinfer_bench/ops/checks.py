@@ -92,6 +92,8 @@ class Numeric:
 
     bounds: Mapping[str, Bounds] = field(default_factory=dict)
     """Output -> its own bounds."""
+    row_dimensions: int = 1
+    """Last dimensions that make a row together."""
 
     def __call__(
         self,
@@ -100,9 +102,14 @@ class Numeric:
         actual: Mapping[str, Any],
     ) -> list[Judged]:
         return [
-            judge(name, expected[name], actual[name], self.bounds.get(name, Bounds()))
+            self._judge(name, expected[name], actual[name], self.bounds.get(name, Bounds()))
             for name in expected
         ]
+
+    def _judge(self, name: str, expected: Any, actual: Any, bounds: Bounds) -> Judged:
+        if self.row_dimensions > 1 and actual.shape == expected.shape:
+            expected, actual = (it.flatten(-self.row_dimensions) for it in (expected, actual))
+        return judge(name, expected, actual, bounds)
 
 
 def judge(name: str, expected: torch.Tensor, actual: torch.Tensor, bounds: Bounds) -> Judged:

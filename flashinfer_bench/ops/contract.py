@@ -105,5 +105,14 @@ class Operation:
     tags: tuple[str, ...] = ()
     """Tags of every definition, beside `fi_api:…` from the binding."""
 
+    def compute(
+        self, constants: Constants, inputs: Mapping[str, Any], dtype: Any = None
+    ) -> dict[str, Any]:
+        """The reference's outputs by name, not rounded; `inputs` in the order of the interface."""
+        given = {name: constants[name] for name in self.parameters if name in constants}
+        outputs = self.reference(*inputs.values(), dtype=dtype, **given)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return dict(zip(self.interface(constants).outputs, outputs, strict=True))
+
 
 __all__ = ["Constants", "Cost", "Example", "Interface", "Lengths", "Operation", "Tensor"]

@@ -87,8 +87,7 @@ def random_calls(operation: Operation, count: int) -> Iterator[RandomCall]:
 def run_reference(
     operation: Operation, constants: dict[str, int], inputs: dict[str, Any], dtype: Any = None
 ) -> tuple[Any, ...]:
-    given = {key: constants[key] for key in operation.parameters if key in constants}
-    return as_tuple(operation.reference(*inputs.values(), dtype=dtype, **given))
+    return tuple(operation.compute(constants, inputs, dtype).values())
 
 
 def as_tuple(outputs: Any) -> tuple[Any, ...]:

@@ -66,10 +66,7 @@ def flashinfer(
 
 
 def expected(operation: Operation, constants: dict[str, int], inputs: dict[str, Any]) -> Any:
-    given = {key: constants[key] for key in operation.parameters if key in constants}
-    outputs = operation.reference(*inputs.values(), dtype=torch.float64, **given)
-    outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-    return dict(zip(operation.interface(constants).outputs, outputs, strict=True))
+    return operation.compute(constants, inputs, torch.float64)
 
 
 def note(record: Record, name: str, judged: list[Judged]) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from flashinfer_bench.ops.binding import Unbound
-from flashinfer_bench.ops.contract import Example, Operation
+from flashinfer_bench.ops.contract import Constants, Example, Interface, Operation
 from flashinfer_bench.ops.moe import inputs, interface, reference
 from flashinfer_bench.ops.moe.binding import DS_ROUTING, RENORM
 from flashinfer_bench.ops.moe.check import BF16, BLOCK_SCALE, FP8
@@ -33,9 +36,31 @@ def _api(name: str) -> tuple[str, ...]:
     return (f"fi_api:flashinfer.fused_moe.{name}",)
 
 
-OPERATIONS = (
-    Operation(
+def _operation(
+    *,
+    kind: str,
+    interface: Callable[[Constants], Interface],
+    example: str,
+    of: str = "Qwen3 30B A3B",
+    requires: tuple[str, ...] = ("top_k <= num_experts",),
+    **more: Any,
+) -> Operation:
+    tags = _api(kind) if isinstance(more["binding"], Unbound) else ()
+    return Operation(
         op_type="moe",
+        kind=kind,
+        interface=interface,
+        draw_lengths=inputs.draw_lengths,
+        cost=moe_cost(interface),
+        example=Example(example, {"seq_len": 64}, f"{of}, 64 tokens"),
+        requires=requires,
+        tags=tags,
+        **more,
+    )
+
+
+OPERATIONS = (
+    _operation(
         kind="moe_fp8_block_scale_ds_routing",
         summary="DeepSeek-V3's experts in fp8 with block scales; the local ones of all experts.",
         naming=Naming(
@@ -45,20 +70,14 @@ OPERATIONS = (
         interface=interface.ds_routing,
         reference=reference.moe_fp8_block_scale_ds_routing,
         make_inputs=inputs.ds_routing,
-        draw_lengths=inputs.draw_lengths,
         check=BLOCK_SCALE,
-        cost=moe_cost(interface.ds_routing),
         binding=DS_ROUTING,
-        example=Example(
-            "moe_fp8_block_scale_ds_routing_topk8_ng8_kg4_e32_h7168_i2048",
-            {"seq_len": 64},
-            "DeepSeek V3 on 8 GPUs, 64 tokens",
-        ),
+        example="moe_fp8_block_scale_ds_routing_topk8_ng8_kg4_e32_h7168_i2048",
+        of="DeepSeek V3 on 8 GPUs",
         parameters={**_TOP_K, **_GROUPS},
         requires=_WITHIN_GROUPS,
     ),
-    Operation(
-        op_type="moe",
+    _operation(
         kind="moe_fp8_block_scale_renorm",
         summary="Experts in fp8 with block scales, weighted by a softmax over those chosen.",
         naming=Naming(
@@ -71,108 +90,68 @@ OPERATIONS = (
         interface=interface.renorm,
         reference=reference.moe_fp8_block_scale_renorm,
         make_inputs=inputs.renorm,
-        draw_lengths=inputs.draw_lengths,
         check=BLOCK_SCALE,
-        cost=moe_cost(interface.renorm),
         binding=RENORM,
-        example=Example(
-            "moe_fp8_block_scale_renorm_topk8_e128_h2048_i768",
-            {"seq_len": 64},
-            "Qwen3 30B A3B, 64 tokens",
-        ),
+        example="moe_fp8_block_scale_renorm_topk8_e128_h2048_i768",
         parameters=_TOP_K,
         requires=("top_k <= num_local_experts",),
     ),
-    Operation(
-        op_type="moe",
+    _operation(
         kind="trtllm_fp8_per_tensor_scale_moe",
         summary="Experts in fp8 with one scale for each tensor.",
         naming=Naming(f"trtllm_fp8_per_tensor_scale_moe_{_ALL}"),
         interface=_PER_TENSOR,
         reference=reference.trtllm_fp8_per_tensor_scale_moe,
         make_inputs=inputs.per_tensor,
-        draw_lengths=inputs.draw_lengths,
         check=FP8,
-        cost=moe_cost(_PER_TENSOR),
         binding=Unbound(
             "trtllm_fp8_per_tensor_scale_moe takes weights whose rows are shuffled for a tile size "
             "that the call does not state"
         ),
-        example=Example(
-            "trtllm_fp8_per_tensor_scale_moe_topk8_e128_h2048_i768",
-            {"seq_len": 64},
-            "Qwen3 30B A3B, 64 tokens",
-        ),
+        example="trtllm_fp8_per_tensor_scale_moe_topk8_e128_h2048_i768",
         parameters=_TOP_K,
-        requires=("top_k <= num_experts",),
-        tags=_api("trtllm_fp8_per_tensor_scale_moe"),
     ),
-    Operation(
-        op_type="moe",
+    _operation(
         kind="trtllm_fp4_block_scale_moe",
         summary="Experts with weights that are exact in mxfp4.",
         naming=Naming(f"trtllm_fp4_block_scale_moe_{_ALL}"),
         interface=_FP4,
         reference=reference.trtllm_moe,
         make_inputs=inputs.trtllm(mxfp4_values),
-        draw_lengths=inputs.draw_lengths,
         check=BLOCK_SCALE,
-        cost=moe_cost(_FP4),
         binding=Unbound(
             "trtllm_fp4_block_scale_moe takes packed and shuffled weights with separate scales"
         ),
-        example=Example(
-            "trtllm_fp4_block_scale_moe_topk8_e128_h2048_i768",
-            {"seq_len": 64},
-            "Qwen3 30B A3B, 64 tokens",
-        ),
+        example="trtllm_fp4_block_scale_moe_topk8_e128_h2048_i768",
         parameters=_TOP_K,
-        requires=("top_k <= num_experts",),
-        tags=_api("trtllm_fp4_block_scale_moe"),
     ),
-    Operation(
-        op_type="moe",
+    _operation(
         kind="trtllm_fp4_block_scale_routed_moe",
         summary="Experts that were chosen before, with weights that are exact in mxfp4.",
         naming=Naming(f"trtllm_fp4_block_scale_routed_moe_{_ALL}"),
         interface=interface.routed,
         reference=reference.trtllm_routed_moe,
         make_inputs=inputs.routed,
-        draw_lengths=inputs.draw_lengths,
         check=BLOCK_SCALE,
-        cost=moe_cost(interface.routed),
         binding=Unbound(
             "trtllm_fp4_block_scale_routed_moe takes packed and shuffled weights with separate "
             "scales"
         ),
-        example=Example(
-            "trtllm_fp4_block_scale_routed_moe_topk8_e128_h2048_i768",
-            {"seq_len": 64},
-            "Qwen3 30B A3B, 64 tokens",
-        ),
-        requires=("top_k <= num_experts",),
-        tags=_api("trtllm_fp4_block_scale_routed_moe"),
+        example="trtllm_fp4_block_scale_routed_moe_topk8_e128_h2048_i768",
     ),
-    Operation(
-        op_type="moe",
+    _operation(
         kind="trtllm_bf16_moe",
         summary="Experts in bfloat16, weighted by a softmax over those chosen.",
         naming=Naming(f"trtllm_bf16_moe_{_ALL}", (f"moe_bf16_renorm_{_ALL}",)),
         interface=_BF16,
         reference=reference.trtllm_moe,
         make_inputs=inputs.trtllm(fan_in_weights, bias=False),
-        draw_lengths=inputs.draw_lengths,
         check=BF16,
-        cost=moe_cost(_BF16),
         binding=Unbound(
             "trtllm_bf16_moe takes weights in blocks of 128 bytes, of rows that are shuffled for a "
             "tile size that the call does not state"
         ),
-        example=Example(
-            "trtllm_bf16_moe_topk8_e128_h2048_i768", {"seq_len": 64}, "Qwen3 30B A3B, 64 tokens"
-        ),
+        example="trtllm_bf16_moe_topk8_e128_h2048_i768",
         parameters=_TOP_K,
-        requires=("top_k <= num_experts",),
-        tags=_api("trtllm_bf16_moe"),
     ),
 )
