@@ -37,8 +37,13 @@ class Draw:
         self.style = style
         self._generator = torch.Generator().manual_seed(seed)
 
-    def normal(self, shape: Sequence[int], dtype: torch.dtype, scale: float = 1.0) -> torch.Tensor:
-        """Normal values of standard deviation `scale`, in the draw's style."""
+    def normal(
+        self, shape: Sequence[int], dtype: torch.dtype, scale: float = 1.0, *, varied: bool = False
+    ) -> torch.Tensor:
+        """Normal values of standard deviation `scale`, in the draw's style.
+
+        `varied` rows differ in the style `repeated` too.
+        """
         codes = self._codes(prod(shape))
         values = _normal_quantiles()[codes]
         if self.style == "ties":
@@ -48,7 +53,7 @@ class Draw:
         if values.numel() < prod(shape):
             values = values.repeat(-(-prod(shape) // values.numel()))[: prod(shape)]
         values = values.view(*shape)
-        if self.style == "repeated" and values.dim() > 1:
+        if self.style == "repeated" and values.dim() > 1 and not varied:
             values = values[:1].expand(*shape).contiguous()
         return values.to(self.device)
 

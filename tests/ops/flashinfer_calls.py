@@ -15,8 +15,17 @@ WORKSPACE_BYTES = 128 << 20
 GROUPS_WITHOUT_TENSOR_CORES = (1, 2, 3, 4, 6, 8)
 """Query heads for each key head that the decode kernel for CUDA cores takes."""
 
+UNBOUND = {"gdn_prefill": "flashinfer.gdn_prefill.chunk_gated_delta_rule"}
+"""APIs by operation, where a call's arguments do not hold the inputs but follow from them."""
+
 Inputs = Mapping[str, Any]
 Arguments = dict[str, Any]
+
+
+def is_called(operation: Operation) -> bool:
+    """Whether `call_flashinfer` takes the operation."""
+    bound = isinstance(operation.binding, Binding)
+    return operation.op_type in CALLERS and (bound or operation.kind in UNBOUND)
 
 
 def call_flashinfer(
@@ -27,12 +36,14 @@ def call_flashinfer(
     `backend` is that of attention: "auto" takes fa3 on a Hopper GPU, which compiles for minutes.
     """
     binding = operation.binding
-    assert isinstance(binding, Binding)
-    plan, run = _arguments(binding, inputs)
+    if isinstance(binding, Binding):
+        api, (plan, run) = binding.apis[0], _arguments(binding, inputs)
+    else:
+        api, plan, run = UNBOUND[operation.kind], {}, {}
     if operation.kind.endswith("gptj_style"):
         run["is_neox"] = False
     stated = {**constants, "backend": backend}
-    results = CALLERS[operation.op_type](binding.apis[0], stated, inputs, plan, run)
+    results = CALLERS[operation.op_type](api, stated, inputs, plan, run)
     results = results if isinstance(results, tuple) else (results,)
     outputs = operation.interface(constants).outputs
     return {
@@ -190,6 +201,41 @@ def _selective(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: A
     return _function(api)(**run, dt_softplus=True), run["state"]
 
 
+def _delta(api: str, constants: Any, inputs: Inputs, plan: Arguments, run: Arguments) -> Any:
+    """Kernels in CuTe DSL, which need nvidia-cutlass-dsl; they change the states that they get."""
+    if "cu_seqlens" in inputs:
+        return _delta_of_prompts(api, inputs)
+    name = "initial_state" if "initial_state" in inputs else "state"
+    run[name] = _states(inputs, name, len(inputs["q"]))
+    if name == "initial_state":
+        run["disable_state_update"] = False
+    return _function(api)(**run, use_qk_l2norm=False)
+
+
+def _delta_of_prompts(api: str, inputs: Inputs) -> Any:
+    """States of requests without tokens are not written: they stay as they are put there."""
+    step = torch.nn.functional.softplus(inputs["a"].float() + inputs["dt_bias"])
+    states = _states(inputs, "state", len(inputs["cu_seqlens"]) - 1)
+    return _function(api)(
+        **{name: inputs[name] for name in ("q", "k", "v", "cu_seqlens", "scale")},
+        g=torch.exp(-torch.exp(inputs["A_log"]) * step),
+        beta=torch.sigmoid(inputs["b"].float()),
+        initial_state=inputs["state"],
+        output_final_state=True,
+        output_state=states,
+        use_qk_l2norm_in_kernel=False,
+    )
+
+
+def _states(inputs: Inputs, name: str, count: int) -> torch.Tensor:
+    """A copy, or zeros where there are none."""
+    heads, size = inputs["v"].shape[-2:]
+    given: torch.Tensor | None = inputs[name]
+    if given is not None:
+        return given.clone()
+    return torch.zeros(count, heads, size, size, device=inputs["v"].device)
+
+
 CALLERS: dict[str, Callable[..., Any]] = {
     "rmsnorm": _norm,
     "gemm": _gemm,
@@ -201,4 +247,5 @@ CALLERS: dict[str, Callable[..., Any]] = {
     "mla_ragged": _ragged,
     "dsa_paged": _sparse,
     "mamba_ssu": _selective,
+    "gdn": _delta,
 }

@@ -14,9 +14,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from flashinfer_calls import CALLERS, call_flashinfer  # noqa: E402
+from flashinfer_calls import call_flashinfer, is_called  # noqa: E402
 
-from flashinfer_bench.ops.binding import Binding  # noqa: E402
 from flashinfer_bench.ops.checks import Judged  # noqa: E402
 from flashinfer_bench.ops.contract import Operation  # noqa: E402
 from flashinfer_bench.ops.draw import STYLES, Draw  # noqa: E402
@@ -31,6 +30,7 @@ pytestmark = [
 ]
 
 HEADS = "h32_kv8_d128"
+GDN = ("decode", "mtp", "prefill")
 NAMES = (
     *("rmsnorm_h128", "rmsnorm_h7168_eps5", "gemma_rmsnorm_h5376"),
     *("fused_add_rmsnorm_h2048", "fused_add_rmsnorm_h7168_eps5", "gemma_fused_add_rmsnorm_h5376"),
@@ -46,13 +46,13 @@ NAMES = (
     *("gemm_bf16_n6144_k4096", "gemm_fp8_block_scale_n7168_k2048"),
     *(f"dsa_sparse_attention_h16_ckv512_kpe64_topk2048_ps{n}" for n in (1, 64)),
     *("mamba_ssu_decode_h128_d64_s128_ng8", "mamba_ssu_decode_h64_d64_s128_ng4"),
+    *(f"gdn_{stage}_{sizes}_d128_k_last" for stage in GDN for sizes in ("qk16_v32", "qk4_v8")),
 )
 SAMPLERS = [
     f"{stem}_sampling_from_probs_v{size}"
     for stem in ("top_k", "top_p", "top_k_top_p")
     for size in (1000, 128256, 262208)
 ]
-NUMERIC = CALLERS.keys() - {"sampling"}
 SEEDS = 4
 
 Record = Callable[[str, object], None]
@@ -95,7 +95,7 @@ def test_small_calls(name: str, style: Any, record_property: Record) -> None:
 
 @pytest.mark.parametrize(
     "operation",
-    [it for it in operations() if isinstance(it.binding, Binding) and it.op_type in NUMERIC],
+    [it for it in operations() if is_called(it) and it.op_type != "sampling"],
     ids=lambda operation: operation.kind,
 )
 def test_calls_of_a_known_model(operation: Operation, record_property: Record) -> None:

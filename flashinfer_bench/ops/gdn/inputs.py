@@ -45,11 +45,14 @@ def make_mtp_inputs(draw: Draw, constants: Constants, lengths: Lengths) -> dict[
 
 
 def make_prefill_inputs(draw: Draw, constants: Constants, lengths: Lengths) -> dict[str, Any]:
-    """Requests of uneven length, in some calls one without tokens; states in half of the calls."""
+    """Requests of uneven length, in some calls one without tokens; states in half of the calls.
+
+    No two keys are alike: kernels invert the products of a chunk's keys, in low precision.
+    """
     import torch
 
     total, requests = lengths["total_seq_len"], lengths["num_seqs"]
-    tokens = _tokens(draw, constants, (total,))
+    tokens = _tokens(draw, constants, (total,), varied_keys=True)
     counts = draw.split(total, requests, least=int(total >= requests)) if requests else []
     if requests > 1 and draw.integer(0, 3) == 0:
         emptied = draw.integer(0, requests - 1)
@@ -80,7 +83,9 @@ def _in_order(
     return {**qkv, **states, **tokens, "scale": 1 / math.sqrt(constants["head_size"])}
 
 
-def _tokens(draw: Draw, constants: Constants, shape: tuple[int, ...]) -> dict[str, Any]:
+def _tokens(
+    draw: Draw, constants: Constants, shape: tuple[int, ...], *, varied_keys: bool = False
+) -> dict[str, Any]:
     """What does not depend on where states lie."""
     import torch
 
@@ -89,7 +94,7 @@ def _tokens(draw: Draw, constants: Constants, shape: tuple[int, ...]) -> dict[st
     decays, biases = _decays()
     return {
         "q": _unit(draw.normal(of_key, torch.float32)),
-        "k": _unit(draw.normal(of_key, torch.float32)),
+        "k": _unit(draw.normal(of_key, torch.float32, varied=varied_keys)),
         "v": draw.normal((*shape, heads, size), torch.bfloat16),
         "A_log": _pick(draw, decays, heads),
         "a": draw.normal((*shape, heads), torch.bfloat16, 2.0),
