@@ -1,0 +1,158 @@
+"""The module tree of a model: what it is made of, how often, and how large each part is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from flashinfer_bench.models.evaluator.values import Place, is_unknown
+
+
+@dataclass(frozen=True)
+class Weight:
+    """A parameter on one rank."""
+
+    name: str
+    shape: tuple[Any, ...] | None
+    """Sizes may be Unknown; None where nothing of the shape is known."""
+    dtype: str
+    itemsize: float
+    """Bytes of an element."""
+    tied: bool = False
+    """Whether another module, earlier in the tree, holds the same one."""
+
+    @property
+    def is_known(self) -> bool:
+        return self.shape is not None and not any(is_unknown(size) for size in self.shape)
+
+    @property
+    def elements(self) -> int:
+        """0 where the shape is unknown or the weight is another module's."""
+        if self.tied or self.shape is None or not self.is_known:
+            return 0
+        return math.prod(self.shape)
+
+
+@dataclass(frozen=True)
+class ModuleNode:
+    """A module, all its repetitions that are alike together."""
+
+    name: str
+    """Attribute of its parent, as SGLang calls it; of an item of a list its place there."""
+    class_name: str
+    place: Place
+    """Of the class statement; of a layer of torch itself `?`."""
+    kind: Literal["block", "layer"]
+    """A block has modules inside, a layer computes."""
+    role: str | None
+    """What a known layer is: linear, norm, attention, experts, …; None for others."""
+    count: int
+    """How often it occurs in the whole model."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What its constructor was told, under SGLang's names, sizes per rank."""
+    weights: Sequence[Weight] = ()
+    """Its own, without those of modules inside."""
+    children: Sequence[ModuleNode] = ()
+    items: tuple[int, ...] | None = None
+    """Places in the list of modules that this one stands for, e.g. layers (3, 4, … 60)."""
+    shared: bool = False
+    """Whether it is a module that occurs earlier in the tree, as a tied output projection is."""
+
+    def walk(self, path: str = "") -> Iterator[tuple[str, ModuleNode]]:
+        """Itself and all inside, with dotted paths."""
+        yield path, self
+        for child in self.children:
+            yield from child.walk(f"{path}.{child.name}" if path else child.name)
+
+    @property
+    def parameters(self) -> int:
+        """Of one occurrence with all inside, on one rank."""
+        own = sum(weight.elements for weight in self.weights)
+        return own + sum(it.parameters * it.count // self.count for it in self.children)
+
+    @property
+    def bytes(self) -> float:
+        """Of one occurrence's parameters with all inside, on one rank."""
+        own = sum(weight.elements * weight.itemsize for weight in self.weights)
+        return own + sum(it.bytes * it.count / self.count for it in self.children)
+
+    @property
+    def flops_per_token(self) -> float:
+        """Of one occurrence's matrix products for one token on one rank, attention scores apart.
+
+        Experts count as often as tokens choose them, evenly over ranks.
+        """
+        own = _own_flops(self)
+        return own + sum(it.flops_per_token * it.count / self.count for it in self.children)
+
+    @property
+    def flops_per_token_and_key(self) -> float:
+        """Of one occurrence's attention, for one query token and one key, on one rank."""
+        own = 0.0
+        if self.role == "attention":
+            heads, widths = self.facts["tp_q_head_num"], ("qk_head_dim", "v_head_dim")
+            sizes = [heads, *(self.facts[name] for name in widths)]
+            if all(isinstance(size, int) for size in sizes):
+                own = 2.0 * heads * (sizes[1] + sizes[2])
+        inside = sum(it.flops_per_token_and_key * it.count / self.count for it in self.children)
+        return own + inside
+
+    @property
+    def unknown(self) -> list[str]:
+        """What is not known of it, modules inside apart."""
+        facts = [f"{name}: {it.reason}" for name, it in self.facts.items() if is_unknown(it)]
+        weights = [f"{it.name}: shape {it.shape}" for it in self.weights if not it.is_known]
+        return [*facts, *weights]
+
+
+def _own_flops(node: ModuleNode) -> float:
+    by_name = {it.name: math.prod(it.shape) for it in node.weights if it.is_known and it.shape}
+    if node.role == "experts":
+        local, chosen = node.facts["num_local_experts"], node.facts["top_k"]
+        total = node.facts["num_experts"]
+        if not all(isinstance(it, int) and it for it in (local, chosen, total)):
+            return 0.0
+        weights = by_name.get("w13_weight", 0) + by_name.get("w2_weight", 0)
+        return float(2.0 * weights * chosen / total)
+    if node.role == "embedding":
+        projects = "with_bias" in node.facts or node.shared  # as an output projection does
+        return 2.0 * by_name.get("weight", 0) if projects else 0.0
+    if node.role == "norm" or node.class_name == "Embedding":
+        return 0.0
+    shapes = [it.shape for it in node.weights if it.shape and it.is_known]
+    return float(2 * sum(math.prod(shape) for shape in shapes if len(shape) == 2))
+
+
+@dataclass(frozen=True)
+class LayerRun:
+    """Consecutive items of the main list of layers that are alike."""
+
+    count: int
+    class_name: str
+    node: ModuleNode
+
+
+def main_list(root: ModuleNode) -> ModuleNode | None:
+    """The list of modules that holds most of the parameters; None where there is none."""
+    lists = [node for _, node in root.walk() if any(it.items for it in node.children)]
+    return max(lists, key=lambda it: it.parameters, default=None)
+
+
+def layer_runs(root: ModuleNode) -> list[LayerRun]:
+    """Of the main list, e.g. 3 dense and 58 sparse layers."""
+    layers = main_list(root)
+    if layers is None:
+        return []
+    order = sorted((at, node) for node in layers.children for at in node.items or ())
+    runs: list[LayerRun] = []
+    for _, node in order:
+        if runs and runs[-1].node is node:
+            runs[-1] = LayerRun(runs[-1].count + 1, node.class_name, node)
+        else:
+            runs.append(LayerRun(1, node.class_name, node))
+    return runs
+
+
+__all__ = ["LayerRun", "ModuleNode", "Weight", "layer_runs", "main_list"]
