@@ -22,6 +22,7 @@ COMMANDS = {
     "validate-render": "print a report that `validate` saved",
     "report": "rankings and summaries of results",
     "definition": "the definition that a name stands for, made from the registry of operations",
+    "model": "the module tree that SGLang would build of a model",
     "doctor": "what this machine can do, and what is missing",
 }
 """Subcommand -> what it does; its module has the same name with underscores."""

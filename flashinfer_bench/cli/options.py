@@ -46,6 +46,30 @@ def add_filters(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--definition", metavar="NAME", help="only this definition")
 
 
+def add_serving(parser: argparse.ArgumentParser) -> None:
+    """`--gpu --tp --ep --attention-backend --moe-runner --page-size` and shared-expert fusion."""
+    group = parser.add_argument_group("serving", "what is not stated is chosen, and said")
+    group.add_argument("--gpu", type=str.lower, help="a100, h100, h200 or b200 (default: h200)")
+    group.add_argument("--tp", type=int, metavar="RANKS", help="tensor-parallel size")
+    group.add_argument("--ep", type=int, metavar="RANKS", help="expert-parallel size")
+    group.add_argument("--attention-backend", metavar="NAME", help="as SGLang's flag")
+    group.add_argument("--moe-runner", metavar="NAME", help="as SGLang's --moe-runner-backend")
+    group.add_argument("--page-size", type=int, metavar="TOKENS", help="of the KV cache")
+    group.add_argument(
+        "--shared-expert-fusion",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="as SGLang decides where not stated",
+    )
+
+
+def serving_options(options: argparse.Namespace) -> dict[str, object]:
+    """Fields of a ServingProfile that the command line states."""
+    names = ("gpu", "tp", "ep", "attention_backend", "moe_runner", "page_size")
+    stated = {name: getattr(options, name) for name in (*names, "shared_expert_fusion")}
+    return {name: value for name, value in stated.items() if value is not None}
+
+
 def add_output(parser: argparse.ArgumentParser) -> None:
     """`--format` and `--log-level`."""
     parser.add_argument(
