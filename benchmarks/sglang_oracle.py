@@ -162,10 +162,13 @@ def main() -> None:
 
 def _compare(path: Path, record: Mapping[str, Any], source: Any, transformers: Any) -> list[str]:
     """Prints what differs; names the respects that agree."""
-    config = {**json.loads(path.read_text()), **record.get("set", {})}
+    config = json.loads(path.read_text())
     config.pop("quantization_config", None)
+    for key, value in (record.get("job") or {}).get("set", {}).items():
+        _set(config, key.split("."), value)
     profile = _profile(record)
-    what = f"{path.stem} tp {profile.tp} ep {profile.ep}"
+    changed = (record.get("job") or {}).get("set")
+    what = f"{path.stem} {changed or ''} tp {profile.tp} ep {profile.ep}"
     try:
         tree = build_tree(config, source, profile, transformers=transformers)
     except FlashInferBenchError as error:
@@ -185,6 +188,12 @@ def _compare(path: Path, record: Mapping[str, Any], source: Any, transformers: A
         print("    no doubt")
     equal = [name for name in (*RESPECTS, "params") if name not in found]
     return [*equal, *([] if found else ["(all)"])]
+
+
+def _set(config: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        config = config[key]
+    config[keys[-1]] = value
 
 
 def _profile(record: Mapping[str, Any]) -> ServingProfile:

@@ -87,34 +87,33 @@ def choose_serving(
     `weights` gives bytes of one rank's weights under a profile, and whether the model has experts;
     it raises DataError where SGLang refuses the partition. What is stated is kept.
     """
+    if tp is not None:
+        profile = ServingProfile(tp=tp, ep=ep or 1, **others)
+        size, has_experts = weights(profile)
+        if has_experts and ep is None and tp > 1:
+            profile = replace(profile, ep=tp)
+            size, _ = weights(profile)
+        return _chosen(profile, size, [], stated=True)
+    whole = ServingProfile(ep=1, **others)
+    total, has_experts = weights(whole)
     refused: list[str] = []
-    last: tuple[ServingProfile, float] | None = None
-    for ranks in _ranks(tp):
-        profile = ServingProfile(tp=ranks, ep=ep or 1, **others)
+    for ranks in _to_try(total / _room(whole), least=ep or 1):
+        profile = replace(whole, tp=ranks, ep=ep or (ranks if has_experts else 1))
         try:
-            size, has_experts = weights(profile)
-            if has_experts and ep is None and ranks > 1:
-                profile = replace(profile, ep=ranks)
-                size, _ = weights(profile)
+            size = total if profile == whole else weights(profile)[0]
         except DataError as error:
             refused.append(f"tp {ranks}: {error}")
             continue
-        last = profile, size
-        if size <= _room(profile):
-            break
-    if last is None:
-        raise DataError(refused[-1] if refused else f"ep {ep} divides no tp up to {MOST_RANKS}")
-    return _chosen(*last, refused, stated=tp is not None)
+        return _chosen(profile, size, refused, stated=False)
+    raise DataError(refused[-1])
 
 
-def _ranks(stated: int | None) -> Iterator[int]:
-    if stated is not None:
-        yield stated
-        return
-    ranks = 1
-    while ranks <= MOST_RANKS:
-        yield ranks
-        ranks *= 2
+def _to_try(needed: float, least: int) -> Iterator[int]:
+    """Powers of two from the smallest that may fit upwards, then those below it downwards."""
+    powers = [ranks for ranks in (1, 2, 4, 8, 16) if least <= ranks <= max(MOST_RANKS, least)]
+    enough = [ranks for ranks in powers if ranks >= needed] or powers[-1:]
+    yield from enough
+    yield from reversed([ranks for ranks in powers if ranks < enough[0]])
 
 
 def _room(profile: ServingProfile) -> float:

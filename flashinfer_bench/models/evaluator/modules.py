@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -239,6 +240,12 @@ def _exported(module: Any, name: str) -> Any:
     return getattr(module, name) if stated is not None and stated(name) else _MISSING
 
 
+@cache
+def _source_file(path: Path, name: str, mtime_ns: int, size: int) -> SourceFile:
+    """One for all evaluations, so that a statement is parsed once; a changed file is another."""
+    return SourceFile(path, name)
+
+
 @sealed
 class Finder:
     """Finds source files of the packages that may be evaluated."""
@@ -256,7 +263,9 @@ class Finder:
         path = folder.joinpath(*rest)
         for option in (path / "__init__.py", path.with_name(path.name + ".py")):
             if option.is_file() and (rest or option.name == "__init__.py"):
-                return SourceFile(option, option.relative_to(folder.parent).as_posix())
+                state = option.stat()
+                name = option.relative_to(folder.parent).as_posix()
+                return _source_file(option, name, state.st_mtime_ns, state.st_size)
         if path.is_dir():
             return SourceFile(path / "__init__.py", path.relative_to(folder.parent).as_posix())
         return None

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 import ast
 import copy
-import hashlib
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flashinfer_bench.data.files import write_atomic
-from flashinfer_bench.env import cache_path
 from flashinfer_bench.models.evaluator.evaluator import Evaluator
 from flashinfer_bench.models.evaluator.functions import Function
 from flashinfer_bench.models.evaluator.modules import Module
+from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.sglang.pretrained_config import MODULE, evaluated_base, plain_base
 
-_FORMAT = 1
-"""Of the cached index; other ones are made anew."""
 _CLASS = re.compile(rb"^class (\w+Config)\b", re.MULTILINE)
 AUTO = "transformers.models.auto.configuration_auto"
 
@@ -97,22 +92,17 @@ def read_names(
 ) -> dict[str, list[str]]:
     """Names in the files `models/*/{kind}_*.py` -> modules; from our cache where none changed."""
     files = sorted(package.glob(f"models/*/{kind}_*.py"))
-    state = [(file.name, it.st_size, it.st_mtime_ns) for file in files for it in [file.stat()]]
-    key = hashlib.sha256(repr((_FORMAT, kind, str(package), state)).encode()).hexdigest()[:24]
-    cached = cache_path() / "transformers_index" / f"{key}.json"
-    try:
-        found: dict[str, list[str]] = json.loads(cached.read_bytes())
-        return found
-    except (OSError, ValueError):
-        pass  # none, or none that can be read: made anew
-    modules: dict[str, list[str]] = {}
-    for file in files:
-        module = ".".join(("transformers", *file.relative_to(package).with_suffix("").parts))
-        for name in names(file.read_bytes()):
-            modules.setdefault(name, []).append(module)
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(cached, json.dumps(modules).encode())
-    return modules
+
+    def read() -> dict[str, list[str]]:
+        modules: dict[str, list[str]] = {}
+        for file in files:
+            module = ".".join(("transformers", *file.relative_to(package).with_suffix("").parts))
+            for name in names(file.read_bytes()):
+                modules.setdefault(name, []).append(module)
+        return modules
+
+    found: dict[str, list[str]] = kept_facts(f"transformers_{kind}", files, read)
+    return found
 
 
 class ConfigMapping:

@@ -8,18 +8,12 @@ and names are followed through imports to the class statement.
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from flashinfer_bench.data.files import write_atomic
-from flashinfer_bench.env import cache_path
+from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.sglang.source import SglangSource
-
-_FORMAT = 1
-"""Of the cached index; other ones are made anew."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +33,13 @@ class Architecture:
 def read_architectures(source: SglangSource) -> dict[str, Architecture]:
     """Name -> architecture, sorted; from our cache where no file has changed."""
     files = sorted(source.models.glob("*.py"))
-    cached = cache_path() / "sglang_index" / f"{_fingerprint(source.package, files)}.json"
-    try:
-        records = json.loads(cached.read_bytes())
-        return {record["name"]: Architecture(**record) for record in records}
-    except (OSError, ValueError, TypeError, KeyError):
-        pass  # none, or none that can be read: made anew
-    found = {it.name: it for file in files for it in _entries(source.package, file)}
-    found = {name: found[name] for name in sorted(found)}
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(cached, json.dumps([asdict(it) for it in found.values()]).encode())
-    return found
+    records = kept_facts("sglang_index", files, lambda: _read(source.package, files))
+    return {record["name"]: Architecture(**record) for record in records}
 
 
-def _fingerprint(package: Path, files: Sequence[Path]) -> str:
-    """Of all files' names, sizes and times."""
-    state = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
-    return hashlib.sha256(repr((_FORMAT, str(package), state)).encode()).hexdigest()[:24]
+def _read(package: Path, files: Sequence[Path]) -> list[dict[str, object]]:
+    found = {it.name: it for file in files for it in _entries(package, file)}
+    return [asdict(found[name]) for name in sorted(found)]
 
 
 def _entries(package: Path, file: Path) -> Iterator[Architecture]:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from flashinfer_bench.models.evaluator.values import Unknown
+from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.serving import ServingProfile
 
 _FILES = ("srt/server_args.py", "srt/arg_groups/fields/*.py")
@@ -141,14 +142,19 @@ def _stated(profile: ServingProfile) -> dict[str, Any]:
 
 def read_defaults(package: Path) -> tuple[dict[str, Any], set[str]]:
     """Server arguments with literal defaults, and the names of their groups."""
+    files = [file for pattern in _FILES for file in sorted(package.glob(pattern))]
+    defaults, namespaces = kept_facts("server_arguments", files, lambda: _read_files(files))
+    return defaults, set(namespaces)
+
+
+def _read_files(files: Sequence[Path]) -> tuple[dict[str, Any], list[str]]:
     defaults: dict[str, Any] = {}
     namespaces: set[str] = set()
-    for pattern in _FILES:
-        for file in sorted(package.glob(pattern)):
-            for node in ast.parse(file.read_bytes()).body:
-                if isinstance(node, ast.ClassDef):
-                    _read_class(node, defaults, namespaces)
-    return defaults, namespaces
+    for file in files:
+        for node in ast.parse(file.read_bytes()).body:
+            if isinstance(node, ast.ClassDef):
+                _read_class(node, defaults, namespaces)
+    return defaults, sorted(namespaces)
 
 
 def _read_class(node: ast.ClassDef, defaults: dict[str, Any], namespaces: set[str]) -> None:
@@ -174,9 +180,11 @@ def _default(node: ast.expr | None) -> Any:
         inside = [it.value for it in node.keywords if it.arg == "default"]
         return _default(inside[0]) if inside else _NO_DEFAULT
     try:
-        return ast.literal_eval(node)
+        value = ast.literal_eval(node)
     except ValueError:
         return _NO_DEFAULT
+    plain = value is None or isinstance(value, (bool, int, float, str, list))
+    return value if plain else _NO_DEFAULT
 
 
 __all__ = ["Fact", "Group", "Platform", "Settings", "read_defaults"]
