@@ -21,12 +21,14 @@ def kept_facts(kind: str, files: Sequence[Path], make: Callable[[], Any]) -> Any
     key = hashlib.sha256(repr((_FORMAT, kind, state)).encode()).hexdigest()[:24]
     cached = cache_path() / "source_facts" / kind / f"{key}.json"
     try:
-        return json.loads(cached.read_bytes())
-    except (OSError, ValueError):
+        kept = json.loads(cached.read_bytes())
+        if kept["key"] == key:
+            return kept["facts"]
+    except (OSError, ValueError, TypeError, KeyError):
         pass  # none, or none that can be read: made anew
     found = make()
     cached.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(cached, json.dumps(found).encode())
+    write_atomic(cached, json.dumps({"key": key, "facts": found}).encode())
     return found
 
 

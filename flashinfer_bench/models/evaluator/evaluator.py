@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -244,23 +243,18 @@ class Evaluator:
             names["__first__"] = args[0]
         scope = Scope(function.scope.module, names, function.scope)
         scope.owner = function.cell.get("class")
-        with self._deeper(function):
+        if self._depth_left <= 0:
+            raise Exhausted(f"calls too deep at {function.place}")
+        self._depth_left -= 1
+        try:
             if isinstance(function.node, ast.Lambda):
                 return self.value(function.node.body, scope)
             if is_generator(function.node):
                 return generate(self, function.node.body, scope)
             outcome = self.run(function.node.body, scope)
-        return outcome.value if isinstance(outcome, Return) else None
-
-    @contextmanager
-    def _deeper(self, function: Function) -> Iterator[None]:
-        if self._depth_left <= 0:
-            raise Exhausted(f"calls too deep at {function.place}")
-        self._depth_left -= 1
-        try:
-            yield
         finally:
             self._depth_left += 1
+        return outcome.value if isinstance(outcome, Return) else None
 
     # Statements -------------------------------------------------------------------------
 

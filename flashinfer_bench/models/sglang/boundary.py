@@ -70,6 +70,7 @@ class SglangBoundary:
         self.stand_ins, self.settings, self.platform = stand_ins, settings, platform
         self.evaluator: Evaluator
         self._leaves: dict[str, type] = {}
+        self._answers: dict[tuple[str, str], Any] = {}
         self._replaced = {
             **{name: lambda: settings for name in ACCESSORS},
             **{name: _returning(settings, size) for name, size in PARALLEL_SIZES.items()},
@@ -90,6 +91,12 @@ class SglangBoundary:
         return None
 
     def value(self, module: str, name: str) -> Any:
+        key = (module, name)
+        if key not in self._answers:
+            self._answers[key] = self._value(module, name)
+        return self._answers[key]
+
+    def _value(self, module: str, name: str) -> Any:
         if not module.startswith("sglang."):
             return NotImplemented
         if name in self._replaced:
