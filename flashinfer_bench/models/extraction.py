@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flashinfer_bench._version import __version__
+from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.hub import HubConfig, read_config
 from flashinfer_bench.models.quantization import Quantization, read_quantization
 from flashinfer_bench.models.serving import ChosenServing, ServingProfile, choose_serving
@@ -54,22 +56,35 @@ def extract_model(
     sglang = find_sglang(sglang_path)
     transformers = find_transformers(transformers_path, sglang=sglang)
     quantization = read_quantization(hub.config)
+    stated = {key: value for key, value in serving.items() if value is not None}
     trees: dict[ServingProfile, ModelTree] = {}
+    package = transformers.package if transformers else None
+
+    def build(profile: ServingProfile) -> ModelTree:
+        if profile not in trees:
+            trees[profile] = build_tree(
+                unquantized(hub.config),
+                sglang,
+                profile,
+                transformers=package,
+                architecture=architecture,
+            )
+        return trees[profile]
+
+    def measure(profile: ServingProfile) -> tuple[float, bool]:
+        root = build(profile).root
+        has_experts = any(node.role == "experts" for _, node in root.walk())
+        return weight_bytes(root, quantization), has_experts
 
     def weights(profile: ServingProfile) -> tuple[float, bool]:
-        trees[profile] = tree = build_tree(
-            unquantized(hub.config),
-            sglang,
-            profile,
-            transformers=transformers.package if transformers else None,
-            architecture=architecture,
-        )
-        has_experts = any(node.role == "experts" for _, node in tree.root.walk())
-        return weight_bytes(tree.root, quantization), has_experts
+        if profile.tp > 1 or "tp" in stated:
+            return measure(profile)
+        what = repr((profile, architecture, str(package), hub.config, __version__))
+        found = kept_facts("weights", _files(sglang), lambda: measure(profile), given=what)
+        return found[0], found[1]
 
-    stated = {key: value for key, value in serving.items() if value is not None}
     chosen = choose_serving(weights, hub.config, **stated)
-    tree = trees[chosen.profile]
+    tree = build(chosen.profile)
     version = f"SGLang {sglang.version or 'of unknown version'} ({sglang.origin})"
     notes = [*hub.notes, version, chosen.reason, *chosen.warnings, *tree.notes]
     if transformers is None:
@@ -77,6 +92,12 @@ def extract_model(
     elif transformers.note:
         notes.append(transformers.note)
     return ExtractedModel(hub, sglang, tree, chosen, quantization, notes)
+
+
+def _files(sglang: SglangSource) -> list[Path]:
+    """Of SGLang, those that sizes of weights depend on."""
+    folders = (sglang.models, sglang.package / "srt" / "layers", sglang.package / "srt" / "configs")
+    return sorted(file for folder in folders for file in folder.rglob("*.py"))
 
 
 def unquantized(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,10 +15,15 @@ _FORMAT = 1
 """Of what is kept; other ones are made anew."""
 
 
-def kept_facts(kind: str, files: Sequence[Path], make: Callable[[], Any]) -> Any:
-    """What `make` gives, a JSON value; from the cache where no file's size or time has changed."""
+def kept_facts(
+    kind: str, files: Sequence[Path], make: Callable[[], Any], *, given: str = ""
+) -> Any:
+    """What `make` gives, a JSON value; from the cache where no file's size or time has changed.
+
+    `given` is what it depends on besides the files.
+    """
     state = [(str(file), it.st_size, it.st_mtime_ns) for file in files for it in [file.stat()]]
-    key = hashlib.sha256(repr((_FORMAT, kind, state)).encode()).hexdigest()[:24]
+    key = hashlib.sha256(repr((_FORMAT, kind, state, given)).encode()).hexdigest()[:24]
     cached = cache_path() / "source_facts" / kind / f"{key}.json"
     try:
         kept = json.loads(cached.read_bytes())
