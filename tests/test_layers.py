@@ -16,7 +16,7 @@ MAY_IMPORT: dict[str, set[str] | str] = {
     "env": set(),
     "data": {"errors", "env"},
     "ops": {"data"},
-    "models": {"ops"},
+    "models": {"ops", "_version"},
     "workloads": {"models"},
     "tracing": {"workloads"},
     "compile": {"ops"},
