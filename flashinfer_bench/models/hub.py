@@ -150,6 +150,8 @@ class _Lookup:
             return None
 
     def _cached(self, repository: str) -> HubConfig | None:
+        if self.offline and not _hub_folder(repository).is_dir():
+            raise AccessError("offline, and not in the Hub's cache")
         try:
             from huggingface_hub import errors, try_to_load_from_cache
         except ImportError as error:
@@ -185,6 +187,14 @@ class _Lookup:
         url = hf_hub_url(repository, "config.json", revision=self.revision)
         get_hf_file_metadata(url, timeout=self.timeout)
         return hf_hub_download(repository, "config.json", revision=self.revision)
+
+
+def _hub_folder(repository: str) -> Path:
+    """Where huggingface_hub keeps a repository, without the time that importing it takes."""
+    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
+    home = os.environ.get("HF_HOME") or f"{caches}/huggingface"
+    cache = os.environ.get("HF_HUB_CACHE") or f"{home}/hub"
+    return Path(cache).expanduser() / f"models--{repository.replace('/', '--')}"
 
 
 def _downloaded(repository: str, path: str, source: Source) -> HubConfig:
