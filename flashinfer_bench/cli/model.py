@@ -68,7 +68,7 @@ def _print(model: ExtractedModel) -> None:
         f"{root.flops_per_token / 1e9:.2f} GFLOP a token, "
         f"{root.flops_per_token_and_key / 1e3:.1f} kFLOP a token and key"
     )
-    for child in root.children:
+    for child in (*root.children, *model.tree.outside):
         _print_node(child, 1)
 
 
@@ -115,6 +115,7 @@ def _as_json(model: ExtractedModel) -> dict[str, Any]:
         "notes": model.notes,
         "doubts": _doubts(model),
         "tree": _node_as_json(model.tree.root),
+        "outside": [_node_as_json(node) for node in model.tree.outside],
     }
 
 

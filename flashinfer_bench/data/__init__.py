@@ -93,69 +93,29 @@ __all__ = [
     "violations",
 ]
 
-_NAMES_IN = {
-    "checking": ("violations",),
-    "definition": (
-        "AxisConst",
-        "AxisSpec",
-        "AxisVar",
-        "DType",
-        "Definition",
-        "TensorSpec",
-    ),
-    "json_utils": (
-        "append_jsonl_file",
-        "load_json_file",
-        "load_jsonl_file",
-        "save_json_file",
-        "save_jsonl_file",
-    ),
-    "model": (
-        "Model",
-        "Module",
-    ),
-    "ranking": ("Standing",),
-    "scoring": (
-        "SpeedupMetrics",
-        "TraceSetSummary",
-    ),
-    "solution": (
-        "BuildSpec",
-        "Solution",
-        "SourceFile",
-        "SupportedBindings",
-        "SupportedLanguages",
-    ),
-    "trace": (
-        "Blame",
-        "Correctness",
-        "Environment",
-        "Evaluation",
-        "EvaluationStatus",
-        "Interval",
-        "Measurement",
-        "Performance",
-        "Trace",
-    ),
-    "trace_set": ("TraceSet",),
-    "workload": (
-        "InputSpec",
-        "RandomInput",
-        "SafetensorsInput",
-        "ScalarInput",
-        "Workload",
-    ),
-}
-_HOME_OF = {name: module for module, names in _NAMES_IN.items() for name in names}
+_MODULES = (
+    "checking",
+    "definition",
+    "json_utils",
+    "model",
+    "ranking",
+    "scoring",
+    "solution",
+    "trace",
+    "trace_set",
+    "workload",
+)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module 'flashinfer_bench.data' has no attribute {name!r}")
-    value = getattr(import_module(f"flashinfer_bench.data.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
+    if name in __all__:
+        for module in _MODULES:
+            inside = vars(import_module(f"{__name__}.{module}"))
+            if name in inside:
+                globals()[name] = inside[name]
+                return inside[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_HOME_OF})
+    return sorted({*globals(), *__all__})

@@ -53,45 +53,64 @@ def extract_model(
     with one clear line.
     """
     hub = read_config(name, revision=revision, offline=offline)
-    sglang = find_sglang(sglang_path)
-    transformers = find_transformers(transformers_path, sglang=sglang)
-    quantization = read_quantization(hub.config)
+    sglang = find_sglang(sglang_path, offline=bool(offline))
+    transformers = find_transformers(transformers_path, sglang=sglang, offline=bool(offline))
     stated = {key: value for key, value in serving.items() if value is not None}
-    trees: dict[ServingProfile, ModelTree] = {}
     package = transformers.package if transformers else None
-
-    def build(profile: ServingProfile) -> ModelTree:
-        if profile not in trees:
-            trees[profile] = build_tree(
-                unquantized(hub.config),
-                sglang,
-                profile,
-                transformers=package,
-                architecture=architecture,
-            )
-        return trees[profile]
-
-    def measure(profile: ServingProfile) -> tuple[float, bool]:
-        root = build(profile).root
-        has_experts = any(node.role == "experts" for _, node in root.walk())
-        return weight_bytes(root, quantization), has_experts
-
-    def weights(profile: ServingProfile) -> tuple[float, bool]:
-        if profile.tp > 1 or "tp" in stated:
-            return measure(profile)
-        what = repr((profile, architecture, str(package), hub.config, __version__))
-        found = kept_facts("weights", _files(sglang), lambda: measure(profile), given=what)
-        return found[0], found[1]
-
-    chosen = choose_serving(weights, hub.config, **stated)
-    tree = build(chosen.profile)
+    trees = _Trees(hub.config, sglang, package, architecture, fixed="tp" in stated)
+    chosen = choose_serving(trees.weights, **stated)
+    tree = trees.build(chosen.profile)
     version = f"SGLang {sglang.version or 'of unknown version'} ({sglang.origin})"
     notes = [*hub.notes, version, chosen.reason, *chosen.warnings, *tree.notes]
     if transformers is None:
         notes.append("no transformers source: defaults of its config classes are not applied")
     elif transformers.note:
         notes.append(transformers.note)
-    return ExtractedModel(hub, sglang, tree, chosen, quantization, notes)
+    return ExtractedModel(hub, sglang, tree, chosen, trees.quantization, notes)
+
+
+class _Trees:
+    """Trees of one model by how it is served, each built once."""
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        sglang: SglangSource,
+        transformers: Path | None,
+        architecture: str | None,
+        *,
+        fixed: bool,
+    ) -> None:
+        self.config, self.sglang, self.transformers = config, sglang, transformers
+        self.architecture, self.fixed = architecture, fixed
+        self.quantization = read_quantization(config)
+        self._built: dict[ServingProfile, ModelTree] = {}
+
+    def build(self, profile: ServingProfile) -> ModelTree:
+        if profile not in self._built:
+            self._built[profile] = build_tree(
+                unquantized(self.config),
+                self.sglang,
+                profile,
+                transformers=self.transformers,
+                architecture=self.architecture,
+            )
+        return self._built[profile]
+
+    def weights(self, profile: ServingProfile) -> tuple[float, bool]:
+        """Bytes of one rank, and whether there are experts; kept of the whole model, of which
+        often nothing else is wanted."""
+        if profile.tp > 1 or self.fixed:
+            return self._measure(profile)
+        what = repr((profile, self.architecture, self.transformers, self.config, __version__))
+        files = _files(self.sglang)
+        size, has_experts = kept_facts("weights", files, lambda: self._measure(profile), given=what)
+        return size, has_experts
+
+    def _measure(self, profile: ServingProfile) -> tuple[float, bool]:
+        root = self.build(profile).root
+        has_experts = any(node.role == "experts" for _, node in root.walk())
+        return weight_bytes(root, self.quantization), has_experts
 
 
 def _files(sglang: SglangSource) -> list[Path]:

@@ -150,9 +150,9 @@ class _Lookup:
             return None
 
     def _cached(self, repository: str) -> HubConfig | None:
-        if self.offline and not _hub_folder(repository).is_dir():
-            raise AccessError("offline, and not in the Hub's cache")
         try:
+            if self.offline and not _hub_folder(repository).is_dir():
+                raise AccessError("offline, and not in the Hub's cache")
             from huggingface_hub import errors, try_to_load_from_cache
         except ImportError as error:
             raise MissingRequirementError("huggingface_hub is not installed") from error
@@ -190,11 +190,10 @@ class _Lookup:
 
 
 def _hub_folder(repository: str) -> Path:
-    """Where huggingface_hub keeps a repository, without the time that importing it takes."""
-    caches = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("HF_HOME") or f"{caches}/huggingface"
-    cache = os.environ.get("HF_HUB_CACHE") or f"{home}/hub"
-    return Path(cache).expanduser() / f"models--{repository.replace('/', '--')}"
+    """Where huggingface_hub keeps a repository; asks only the part of it that loads fast."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE, f"models--{repository.replace('/', '--')}")
 
 
 def _downloaded(repository: str, path: str, source: Source) -> HubConfig:

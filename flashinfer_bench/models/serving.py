@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -76,7 +76,6 @@ class ChosenServing:
 
 def choose_serving(
     weights: Callable[[ServingProfile], tuple[float, bool]],
-    config: Mapping[str, Any],
     *,
     tp: int | None = None,
     ep: int | None = None,
@@ -88,11 +87,10 @@ def choose_serving(
     it raises DataError where SGLang refuses the partition. What is stated is kept.
     """
     if tp is not None:
-        profile = ServingProfile(tp=tp, ep=ep or 1, **others)
+        profile = ServingProfile(tp=tp, ep=tp if ep is None else ep, **others)
         size, has_experts = weights(profile)
-        if has_experts and ep is None and tp > 1:
-            profile = replace(profile, ep=tp)
-            size, _ = weights(profile)
+        if ep is None and not has_experts:
+            profile = replace(profile, ep=1)  # which changes nothing where there are none
         return _chosen(profile, size, [], stated=True)
     whole = ServingProfile(ep=1, **others)
     total, has_experts = weights(whole)

@@ -43,8 +43,6 @@ class Doubt:
     place: Place
     """Of the branch."""
     effect: str
-    where: tuple[str, ...] = ()
-    """Classes whose constructors were running, outermost first."""
 
 
 class Boundary(Protocol):
@@ -73,7 +71,6 @@ class Evaluator:
         self.modules: dict[str, Any] = {}
         self._library = standard_library()
         self.doubts: dict[tuple[Place, str], Doubt] = {}
-        self.constructing: list[str] = []
         self._steps_left, self._depth_left = steps, depth
 
     # Modules and names ------------------------------------------------------------------
@@ -133,7 +130,7 @@ class Evaluator:
         """Notes a choice that was made without knowledge."""
         if not unknown.quiet:
             place = scope.module.place(node)
-            doubt = Doubt(unknown.reason, place, effect, tuple(self.constructing))
+            doubt = Doubt(unknown.reason, place, effect)
             self.doubts.setdefault((place, unknown.reason), doubt)
 
     # Values -----------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.models.evaluator import limits
@@ -153,15 +153,9 @@ def _call(evaluator: Evaluator, node: ast.Call, scope: Scope) -> Any:
         return _super(evaluator, node, scope)
     if is_unknown(function) and function.quiet:
         return function(*[evaluator.value(it, scope) for it in node.args])
-    args: list[Any] = []
-    for arg in node.args:
-        if isinstance(arg, ast.Starred):
-            items = evaluator.value(arg.value, scope)
-            if is_unknown(items):
-                return items
-            args.extend(items)
-        else:
-            args.append(evaluator.value(arg, scope))
+    args = _items(evaluator, node.args, scope)
+    if is_unknown(args):
+        return args
     keywords: dict[str, Any] = {}
     for keyword in node.keywords:
         value = evaluator.value(keyword.value, scope)
@@ -201,18 +195,24 @@ def _equal(left: Any, right: Any) -> bool:
 
 def _sequence(kind: type) -> Callable[..., Any]:
     def make(evaluator: Evaluator, node: Any, scope: Scope) -> Any:
-        items: list[Any] = []
-        for element in node.elts:
-            if isinstance(element, ast.Starred):
-                inner = evaluator.value(element.value, scope)
-                if is_unknown(inner):
-                    return inner
-                items.extend(inner)
-            else:
-                items.append(evaluator.value(element, scope))
-        return kind(items)
+        items = _items(evaluator, node.elts, scope)
+        return items if is_unknown(items) else kind(items)
 
     return make
+
+
+def _items(evaluator: Evaluator, nodes: Sequence[ast.expr], scope: Scope) -> Any:
+    """Values of expressions, those after a star in one row with the others."""
+    items: list[Any] = []
+    for node in nodes:
+        if isinstance(node, ast.Starred):
+            inner = evaluator.value(node.value, scope)
+            if is_unknown(inner):
+                return inner
+            items.extend(inner)
+        else:
+            items.append(evaluator.value(node, scope))
+    return items
 
 
 def _dict(evaluator: Evaluator, node: ast.Dict, scope: Scope) -> Any:

@@ -95,19 +95,25 @@ def _for(evaluator: Evaluator, node: ast.For, scope: Scope) -> Outcome:
     if is_unknown(items):
         evaluator.doubt(items, node, scope, "no round of this loop is counted")
         return None
-    for item in evaluator.rounds(items, node, scope):
-        evaluator.assign(node.target, item, scope)
-        outcome = evaluator.run(node.body, scope)
-        if outcome is BREAK:
-            return None
-        if isinstance(outcome, Return):
-            return outcome
-    return evaluator.run(node.orelse, scope)
+    return _loop(evaluator, node, scope, evaluator.rounds(items, node, scope))
 
 
 def _while(evaluator: Evaluator, node: ast.While, scope: Scope) -> Outcome:
+    return _loop(evaluator, node, scope, _while_true(evaluator, node, scope))
+
+
+def _while_true(evaluator: Evaluator, node: ast.While, scope: Scope) -> Iterator[None]:
     while evaluator.decide(node.test, scope):
         evaluator.step(node, scope)
+        yield None
+
+
+def _loop(
+    evaluator: Evaluator, node: ast.For | ast.While, scope: Scope, rounds: Iterator[Any]
+) -> Outcome:
+    for item in rounds:
+        if isinstance(node, ast.For):
+            evaluator.assign(node.target, item, scope)
         outcome = evaluator.run(node.body, scope)
         if outcome is BREAK:
             return None

@@ -65,11 +65,14 @@ class SglangBoundary:
     """What stands for torch, transformers, run-time machinery and leaf layers."""
 
     def __init__(
-        self, stand_ins: Mapping[str, Any], settings: Settings, platform: Platform
+        self, stand_ins: Mapping[str, Any], settings: Settings, platform: Platform, dtype: str
     ) -> None:
+        self._of_leaves = {"settings": settings, "default_dtype": DTYPES[dtype]}
         self.stand_ins, self.settings, self.platform = stand_ins, settings, platform
         self.evaluator: Evaluator
         self._leaves: dict[str, type] = {}
+        self._built: dict[str, Any] = {}
+        """Layers that functions gave, by function and arguments."""
         self._answers: dict[tuple[str, str], Any] = {}
         self._replaced = {
             **{name: lambda: settings for name in ACCESSORS},
@@ -86,9 +89,7 @@ class SglangBoundary:
         }
 
     def module(self, name: str) -> Any:
-        if name in self.stand_ins:
-            return self.stand_ins[name]
-        return None
+        return self.stand_ins.get(name)
 
     def value(self, module: str, name: str) -> Any:
         key = (module, name)
@@ -140,7 +141,7 @@ class SglangBoundary:
             None,
         )
         parents = tuple(it for it in bases if issubclass(it, LeafNet)) or (LeafNet,)
-        body: dict[str, Any] = {"leaf": leaf, "settings": self.settings, "__evaluated__": True}
+        body: dict[str, Any] = {"leaf": leaf, "__evaluated__": True, **self._of_leaves}
         body["__place__"] = scope.module.place(node)
         if init is not None:
             body["signature"] = read_parameters(self.evaluator, init.args, scope)
@@ -163,15 +164,14 @@ class SglangBoundary:
                 parameters.keywords,
                 parameters.defaults,
             )
-            body = {"leaf": leaf, "settings": self.settings, "signature": start}
+            body = {"leaf": leaf, "signature": start, **self._of_leaves}
             self._leaves[full] = LeafType(kind, (LeafNet,), body)
-        made: dict[str, Any] = self.__dict__.setdefault("_made", {})
 
         def build(*args: Any, **keywords: Any) -> Any:
             key = f"{kind} {args!r} {sorted(keywords.items())!r}"
-            if key not in made:
-                made[key] = self._leaves[full](*args, **keywords)
-            return made[key]
+            if key not in self._built:
+                self._built[key] = self._leaves[full](*args, **keywords)
+            return self._built[key]
 
         return build
 
@@ -219,6 +219,7 @@ class LeafNet(Net, metaclass=LeafType):
 
     leaf: Leaf
     settings: Settings
+    default_dtype: Any
     signature = Parameters(("self",), (), "args", "keywords", {})
 
     def __init__(self, *args: Any, **keywords: Any) -> None:
@@ -235,8 +236,6 @@ class LeafNet(Net, metaclass=LeafType):
             if plain and name not in self.__dict__:
                 object.__setattr__(self, name, value)
         self._make_weights(made, dtype)
-
-    default_dtype: Any = None
 
     def _make_weights(self, made: Made, dtype: Any) -> None:
         for name, shape in made.weights.items():

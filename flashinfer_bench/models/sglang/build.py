@@ -14,7 +14,7 @@ from flashinfer_bench.models.evaluator.evaluator import Doubt, Evaluator
 from flashinfer_bench.models.evaluator.modules import Finder
 from flashinfer_bench.models.evaluator.values import Exhausted, Refused, Undecided
 from flashinfer_bench.models.serving import ServingProfile
-from flashinfer_bench.models.sglang.boundary import LeafNet, SglangBoundary
+from flashinfer_bench.models.sglang.boundary import SglangBoundary
 from flashinfer_bench.models.sglang.config_classes import bind, build_config, transformers_modules
 from flashinfer_bench.models.sglang.default_configs import OpenConfig, default_config, with_unknowns
 from flashinfer_bench.models.sglang.fallback import fallback_name
@@ -133,11 +133,10 @@ class Evaluation:
         self.settings = Settings(profile, sglang.package)
         standing = stand_ins(profile, dtype)
         standing.update(transformers_modules(transformers))
-        boundary = SglangBoundary(standing, self.settings, Platform(profile))
+        boundary = SglangBoundary(standing, self.settings, Platform(profile), dtype)
         self.evaluator = boundary.evaluator = Evaluator(Finder(packages), boundary)
         bind(self.evaluator)
         self.notes: list[str] = []
-        LeafNet.default_dtype = DTYPES[dtype]
 
     def choose(self, config: dict[str, Any], stated: str | None) -> tuple[Architecture, Any]:
         """The architecture, and the configuration where that had to be made to know it.

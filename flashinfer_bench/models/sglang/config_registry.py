@@ -8,21 +8,16 @@ cache by the files' state; afterwards only the class that is asked for is.
 from __future__ import annotations
 
 import ast
-import hashlib
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from flashinfer_bench.data.files import write_atomic
-from flashinfer_bench.env import cache_path
 from flashinfer_bench.models.evaluator.modules import Module
 from flashinfer_bench.models.evaluator.scope import Scope
+from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.sglang.config_library import ConfigLibrary
 
-_FORMAT = 1
-"""Of the cached keys; other ones are made anew."""
 TABLE = "_CONFIG_REGISTRY"
 _MODULES = (
     "sglang.srt.utils.hf_transformers.common",
@@ -84,26 +79,16 @@ def registry_module(library: ConfigLibrary) -> Module | None:
 def _read_entries(library: ConfigLibrary, module: Module) -> dict[str, dict[str, Entry]]:
     package = library.evaluator.finder.packages["sglang"]
     files = [module.source.path, *sorted((package / "srt" / "configs").glob("*.py"))]
-    cached = cache_path() / "sglang_configs" / f"{_fingerprint(library, files)}.json"
-    try:
-        stored = json.loads(cached.read_bytes())
-        return {
-            kind: {key: (str(name), where) for key, (name, where) in rows.items()}
-            for kind, rows in stored.items()
-        }
-    except (OSError, ValueError, AttributeError):
-        pass  # none, or none that can be read: made anew
-    replacing, registered = _registered(library, module, files)
-    found = {"table": _table(library, module), "replacing": replacing, "registered": registered}
-    cached.parent.mkdir(parents=True, exist_ok=True)
-    write_atomic(cached, json.dumps(found).encode())
-    return found
 
+    def read() -> dict[str, Any]:
+        replacing, registered = _registered(library, module, files)
+        return {"table": _table(library, module), "replacing": replacing, "registered": registered}
 
-def _fingerprint(library: ConfigLibrary, files: Iterable[Path]) -> str:
-    state = [(str(file), it.st_size, it.st_mtime_ns) for file in files for it in [file.stat()]]
-    text = repr((_FORMAT, str(library.package), state))
-    return hashlib.sha256(text.encode()).hexdigest()[:24]
+    stored = kept_facts("sglang_configs", files, read, given=str(library.package))
+    return {
+        kind: {key: (str(name), where) for key, (name, where) in rows.items()}
+        for kind, rows in stored.items()
+    }
 
 
 def _table(library: ConfigLibrary, module: Module) -> dict[str, Entry]:

@@ -92,8 +92,6 @@ def merged(items: Sequence[ModuleNode]) -> list[ModuleNode]:
     groups: dict[Hashable, list[int]] = {}
     for at, node in enumerate(items):
         groups.setdefault(signature(node), []).append(at)
-    if all(len(places) == 1 for places in groups.values()) and len(items) > 1:
-        return [replace(node, items=(at,)) for at, node in enumerate(items)]
     return [
         replace(_repeated(items[places[0]], len(places)), items=tuple(places))
         for places in groups.values()

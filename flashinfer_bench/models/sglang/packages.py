@@ -18,9 +18,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from flashinfer_bench.env import cache_path
-from flashinfer_bench.errors import AccessError, DataError
+from flashinfer_bench.errors import AccessError, DataError, NotFoundError
 
 DOWNLOAD_SECONDS = 300
+_QUICKLY = (
+    *("--quiet", "--no-deps", "--no-input", "--disable-pip-version-check", "--only-binary=:all:"),
+    *("--retries", "1", "--timeout", "10"),
+)
+"""The wheel alone, and no long wait for a network that is not there."""
 _FOREIGN_TAGS = ("--python-version", "3.11", "--platform", "manylinux_2_34_x86_64")
 """Of the newest wheels, which pip would not take for another machine."""
 
@@ -48,6 +53,18 @@ class SourcePackage:
     """Where the package may lie in a folder that is given."""
     advice: str
     """What to do where no download is possible."""
+
+    def at(self, path: Path) -> Found:
+        """In a folder or a wheel; raises NotFoundError, or DataError where a wheel lacks it."""
+        if path.is_file() and path.suffix == ".whl":
+            return self.unpack(path)
+        package = self.in_folder(path)
+        if package is None:
+            raise NotFoundError(
+                f"{path}: no {self.title} here (no {self.marker.as_posix()} below it); expected a "
+                "checkout, an unpacked wheel or a .whl file"
+            )
+        return Found(package, self.version_beside(package), f"path {path}")
 
     def in_folder(self, folder: Path) -> Path | None:
         """The package in a checkout, in an unpacked wheel, or the folder itself."""
@@ -90,26 +107,13 @@ class SourcePackage:
                 return Found(package, package.parent.name, "our cache")
         return None
 
-    def download(self, version: str | None) -> Found:
+    def download(self, version: str | None, *, offline: bool = False) -> Found:
         """Raises AccessError where there is no download, DataError where it is something else."""
         wanted = f"{self.name}=={version}" if version else self.name
+        if offline:
+            raise AccessError(f"{wanted} is not here, and offline; {self.advice}")
         with tempfile.TemporaryDirectory() as folder:
-            command = [
-                sys.executable,
-                "-m",
-                "pip",
-                "download",
-                "--quiet",
-                "--no-deps",
-                "--no-input",
-            ]
-            command += [
-                "--disable-pip-version-check",
-                "--only-binary=:all:",
-                "--dest",
-                folder,
-                wanted,
-            ]
+            command = [sys.executable, "-m", "pip", "download", *_QUICKLY, "--dest", folder, wanted]
             for tags in ((), _FOREIGN_TAGS):
                 problem = _run([*command, *tags])
                 for wheel in Path(folder).glob("*.whl"):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from flashinfer_bench.errors import NotFoundError
 from flashinfer_bench.models.sglang.packages import Found, SourcePackage
 
 MODELS = Path("srt", "models")
@@ -40,40 +39,31 @@ class SglangSource:
         return self.package / MODELS
 
 
-def find_sglang(path: str | Path | None = None, *, version: str | None = None) -> SglangSource:
+def find_sglang(
+    path: str | Path | None = None, *, version: str | None = None, offline: bool = False
+) -> SglangSource:
     """SGLang at `path`, else in ./sglang, else installed, else from our cache or the package index.
 
     `path` is a checkout, a folder into which a wheel was unpacked, the package itself or a wheel.
-    `version` asks for that one from cache or index. Raises NotFoundError (nothing there),
-    DataError (a wheel without SGLang), AccessError (no download possible).
+    `version` asks for that one from cache or index, which `offline` leaves out. Raises
+    NotFoundError (nothing there), DataError (a wheel without SGLang), AccessError (no download
+    possible).
     """
-    found = _find(path, version)
+    found = _find(path, version, offline=offline)
     return SglangSource(found.package, found.version, found.origin)
 
 
-def _find(path: str | Path | None, version: str | None) -> Found:
+def _find(path: str | Path | None, version: str | None, *, offline: bool) -> Found:
     if path is not None:
-        return _at(Path(path).expanduser())
+        return _SGLANG.at(Path(path).expanduser())
     if version is None:
         here = Path("sglang")
         if _SGLANG.in_folder(here) is not None:
-            return _at(here)
+            return _SGLANG.at(here)
         installed = _SGLANG.installed()
         if installed is not None:
             return installed
-    return _SGLANG.cached(version) or _SGLANG.download(version)
-
-
-def _at(path: Path) -> Found:
-    if path.is_file() and path.suffix == ".whl":
-        return _SGLANG.unpack(path)
-    package = _SGLANG.in_folder(path)
-    if package is None:
-        raise NotFoundError(
-            f"{path}: no SGLang here (no {MODELS.as_posix()} below it); expected a checkout, an "
-            "unpacked wheel or a .whl file"
-        )
-    return Found(package, _SGLANG.version_beside(package), f"path {path}")
+    return _SGLANG.cached(version) or _SGLANG.download(version, offline=offline)
 
 
 __all__ = ["SglangSource", "find_sglang"]

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from flashinfer_bench.errors import AccessError, NotFoundError
+from flashinfer_bench.errors import AccessError
 from flashinfer_bench.models.sglang.packages import Found, SourcePackage
 from flashinfer_bench.models.sglang.source import SglangSource
 
@@ -49,17 +49,23 @@ class TransformersSource:
 
 
 def find_transformers(
-    path: str | Path | None = None, *, sglang: SglangSource | None = None
+    path: str | Path | None = None,
+    *,
+    sglang: SglangSource | None = None,
+    offline: bool = False,
 ) -> TransformersSource | None:
     """transformers at `path`, else the version that SGLang pins: installed, cached or downloaded.
 
-    Without a download, another version that is there; None where there is none. Raises
-    NotFoundError (nothing at `path`), DataError (a wheel of something else).
+    Without a download, as where `offline`, another version that is there; None where there is
+    none. Raises NotFoundError (nothing at `path`), DataError (a wheel of something else).
     """
     pinned = None
     if sglang is not None:
         pinned = read_pin(sglang.package) or _KNOWN_PINS.get(sglang.version or "")
-    found = _at(Path(path).expanduser()) if path is not None else _find(pinned or DEFAULT_VERSION)
+    if path is not None:
+        found: Found | None = _TRANSFORMERS.at(Path(path).expanduser())
+    else:
+        found = _find(pinned or DEFAULT_VERSION, offline=offline)
     if found is None:
         return None
     return TransformersSource(found.package, found.version, found.origin, pinned)
@@ -76,7 +82,7 @@ def read_pin(sglang: Path) -> str | None:
     return None
 
 
-def _find(version: str) -> Found | None:
+def _find(version: str, *, offline: bool) -> Found | None:
     installed = _TRANSFORMERS.installed()
     if installed is not None and installed.version == version:
         return installed
@@ -84,21 +90,9 @@ def _find(version: str) -> Found | None:
     if cached is not None:
         return cached
     try:
-        return _TRANSFORMERS.download(version)
+        return _TRANSFORMERS.download(version, offline=offline)
     except AccessError:
         return installed or _TRANSFORMERS.cached(None)
-
-
-def _at(path: Path) -> Found:
-    if path.is_file() and path.suffix == ".whl":
-        return _TRANSFORMERS.unpack(path)
-    package = _TRANSFORMERS.in_folder(path)
-    if package is None:
-        raise NotFoundError(
-            f"{path}: no transformers here (no {_TRANSFORMERS.marker} below it); expected a "
-            "checkout, an unpacked wheel or a .whl file"
-        )
-    return Found(package, _TRANSFORMERS.version_beside(package), f"path {path}")
 
 
 __all__ = ["DEFAULT_VERSION", "TransformersSource", "find_transformers", "read_pin"]

@@ -131,7 +131,7 @@ def build(folder: Path, profile: ServingProfile | None = None, **changes: Any) -
         path.write_text(text, encoding="utf-8")
     profile, package = profile or ServingProfile(), folder / "sglang"
     boundary = SglangBoundary(
-        stand_ins(profile, "bfloat16"), Settings(profile, package), Platform(profile)
+        stand_ins(profile, "bfloat16"), Settings(profile, package), Platform(profile), "bfloat16"
     )
     found = boundary.evaluator = Evaluator(Finder({"sglang": package}), boundary)
     model = found.import_name("sglang.srt.models.tiny", "TinyForCausalLM")
