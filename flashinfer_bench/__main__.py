@@ -1,7 +1,5 @@
 """`python -m flashinfer_bench` is `flashinfer-bench`."""
 
-import sys
+from flashinfer_bench.cli import run_process
 
-from flashinfer_bench.cli import main
-
-sys.exit(main())
+run_process()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.cli.options import add_output, add_serving, serving_options
 from flashinfer_bench.cli.output import print_json
+from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -42,19 +43,20 @@ def run(options: argparse.Namespace) -> int:
     """Print the tree; what a reader should know goes to stderr."""
     from flashinfer_bench.models.extraction import extract_model
 
-    model = extract_model(
-        options.name,
-        sglang_path=options.sglang_path,
-        transformers_path=options.transformers_path,
-        revision=options.revision,
-        offline=options.offline,
-        architecture=options.architecture,
-        **serving_options(options),
-    )
-    if options.format == "json":
-        print_json(_as_json(model))
-    else:
-        _print(model)
+    with paused_gc():
+        model = extract_model(
+            options.name,
+            sglang_path=options.sglang_path,
+            transformers_path=options.transformers_path,
+            revision=options.revision,
+            offline=options.offline,
+            architecture=options.architecture,
+            **serving_options(options),
+        )
+        if options.format == "json":
+            print_json(_as_json(model))
+        else:
+            _print(model)
     return ExitCode.OK
 
 

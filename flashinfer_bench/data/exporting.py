@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
+from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.data.comparison import baseline_latencies, newest_verdicts
-from flashinfer_bench.data.index import Row, paused_gc
+from flashinfer_bench.data.index import Row
 from flashinfer_bench.data.solution import Solution
 from flashinfer_bench.data.trace import Trace
 from flashinfer_bench.data.trace_set import TraceSet

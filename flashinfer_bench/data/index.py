@@ -7,12 +7,10 @@ or one of its times has changed.
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +20,7 @@ import pydantic_core
 from pydantic import ValidationError
 
 from flashinfer_bench import env
+from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.data.explain import Problem, explain
 from flashinfer_bench.data.files import ends_torn, read_lines, write_atomic
 from flashinfer_bench.data.trace import Trace
@@ -230,18 +229,6 @@ def files_under(folder: Path, suffix: str) -> list[Path]:
     return [Path(path) for path in sorted(found)]
 
 
-@contextmanager
-def paused_gc() -> Iterator[None]:
-    """Keep the cyclic garbage collector from walking a growing heap while much is loaded."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
 def _stamp(path: Path) -> list[int]:
     """What changes when a file does; empty when there is nothing to read."""
     try:
@@ -269,4 +256,4 @@ def _restore(path: Path, packed: dict[str, Any]) -> FileScan:
     return FileScan(rows, [Problem(path, *problem) for problem in packed["problems"]])
 
 
-__all__ = ["FolderIndex", "Row", "files_under", "parse_lines", "paused_gc"]
+__all__ = ["FolderIndex", "Row", "files_under", "parse_lines"]

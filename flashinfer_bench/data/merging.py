@@ -15,10 +15,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.data.definition import Definition
 from flashinfer_bench.data.explain import Problem
 from flashinfer_bench.data.files import read_lines
-from flashinfer_bench.data.index import files_under, parse_lines, paused_gc
+from flashinfer_bench.data.index import files_under, parse_lines
 from flashinfer_bench.data.model import Model
 from flashinfer_bench.data.reading import parse_folder
 from flashinfer_bench.data.solution import Solution

@@ -9,8 +9,9 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.data.explain import Problem, explain
-from flashinfer_bench.data.index import files_under, paused_gc
+from flashinfer_bench.data.index import files_under
 from flashinfer_bench.errors import DataError
 
 _LOG = logging.getLogger("flashinfer_bench")

@@ -11,12 +11,13 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from flashinfer_bench import env
+from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.data import layout, scoring
 from flashinfer_bench.data.comparison import Comparison, compare
 from flashinfer_bench.data.definition import Definition
 from flashinfer_bench.data.explain import Problem
 from flashinfer_bench.data.files import write_atomic
-from flashinfer_bench.data.index import FolderIndex, Row, paused_gc
+from flashinfer_bench.data.index import FolderIndex, Row
 from flashinfer_bench.data.json_utils import AnyPath, append_jsonl_file, json_ready
 from flashinfer_bench.data.lazy import LazyGroups
 from flashinfer_bench.data.model import Model

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.models.evaluator import limits
@@ -51,10 +52,6 @@ _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], Any]] = {
 
 def _constant(evaluator: Evaluator, node: ast.Constant, scope: Scope) -> Any:
     return node.value
-
-
-def _name(evaluator: Evaluator, node: ast.Name, scope: Scope) -> Any:
-    return scope.look_up(node.id)
 
 
 def _attribute(evaluator: Evaluator, node: ast.Attribute, scope: Scope) -> Any:
@@ -104,10 +101,9 @@ def tested(evaluator: Evaluator, node: ast.expr, scope: Scope) -> bool | Unknown
         return evaluator.truth(evaluator.value(node, scope))
     decisive = isinstance(node.op, ast.Or)
     unknown = None
+    test = partial(tested, evaluator)
     for part in node.values:
-        truth: bool | Unknown = _possible(
-            lambda it, scope: tested(evaluator, it, scope), part, scope, unknown
-        )
+        truth: bool | Unknown = _possible(test, part, scope, unknown)
         if is_unknown(truth):
             unknown = unknown if unknown is not None else truth
         elif truth is decisive:
@@ -298,7 +294,6 @@ def _await(evaluator: Evaluator, node: ast.AST, scope: Scope) -> Any:
 
 EXPRESSIONS: dict[type[ast.AST], Callable[..., Any]] = {
     ast.Constant: _constant,
-    ast.Name: _name,
     ast.Attribute: _attribute,
     ast.Subscript: _subscript,
     ast.Slice: _slice,

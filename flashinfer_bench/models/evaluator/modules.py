@@ -36,6 +36,7 @@ class Module:
         self.scope = Scope(self, {})
         self._values: dict[tuple[str, int], Any] = {}
         self._final: dict[str, Any] = {}
+        self._builtin: set[str] = set()
         self._star_under_way: set[str] = set()
         self._given = {"__name__": name, "__file__": source.name, "__doc__": None}
 
@@ -61,12 +62,16 @@ class Module:
         """
         if before is None and name in self._final:
             return self._final[name]
+        if name in self._builtin:
+            return self.evaluator.builtin(name)
         standing = self.evaluator.boundary.value(self.name, name)
         value = self._bound(name, before) if standing is NotImplemented else standing
         if value is _MISSING:
             value = self._from_star(name)
         if value is _MISSING:
-            return self.evaluator.builtin(name)
+            value = self.evaluator.builtin(name)
+            self._builtin.update([name] if before is None else [])
+            return value
         if before is None:
             self._final[name] = value
         return value

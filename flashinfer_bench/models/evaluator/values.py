@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar
 
 if TYPE_CHECKING:
@@ -159,11 +160,18 @@ def sealed(kind: _Kind) -> _Kind:
     """Marks a class whose instances have no attributes for evaluated code."""
     global _sealed
     _sealed = (*_sealed, kind)
+    _is_sealed_kind.cache_clear()
     return kind
 
 
 def is_sealed(value: Any) -> bool:
-    return isinstance(value, _sealed)
+    """Without asking the value itself."""
+    return _is_sealed_kind(type(value))  # type: ignore[arg-type]  # of any class
+
+
+@lru_cache(maxsize=4096)
+def _is_sealed_kind(kind: type) -> bool:
+    return issubclass(kind, _sealed)
 
 
 def matches(error: Exception, kind: Any) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.errors import DataError, FlashInferBenchError, NotFoundError
 from flashinfer_bench.models.evaluator.evaluator import Doubt, Evaluator
 from flashinfer_bench.models.evaluator.modules import Finder
@@ -70,7 +70,7 @@ def build_tree(
     """
     profile = profile or ServingProfile()
     evaluation = Evaluation(sglang, profile, transformers, _dtype(config))
-    with _collector_off(), _refusals(" or ".join(_listed(config, architecture))):
+    with paused_gc(), _refusals(" or ".join(_listed(config, architecture))):
         found, built = evaluation.choose(dict(config), architecture)
         if built is None:
             return evaluation.tree(found, lambda cls: evaluation.configuration(dict(config)))
@@ -99,12 +99,12 @@ def build_default_tree(
         return with_unknowns(evaluation.configuration(stated))
 
     try:
-        with _collector_off(), _refusals(architecture):
+        with paused_gc(), _refusals(architecture):
             return evaluation.tree(found, defaults)
     except DataError as refusal:
         evaluation = Evaluation(sglang, profile, transformers, "bfloat16")
         evaluation.notes.append(f"defaults are refused, so all is left open: {refusal}")
-    with _collector_off(), _refusals(architecture):
+    with paused_gc(), _refusals(architecture):
         return evaluation.tree(found, lambda cls: OpenConfig())
 
 
@@ -185,18 +185,6 @@ class Evaluation:
             chosen = resolve(cls, config, None)
             self.settings.shared_experts = chosen
             self.settings.fused_shared_experts = chosen.num_fused_shared_experts
-
-
-@contextmanager
-def _collector_off() -> Iterator[None]:
-    """Syntax trees are many objects that all stay: collecting would take a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
 
 
 @contextmanager
