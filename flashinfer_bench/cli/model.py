@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import argparse
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Collection
+from pathlib import Path
+from typing import TYPE_CHECKING
 
-from flashinfer_bench.cli.options import add_output, add_serving, serving_options
-from flashinfer_bench.cli.output import print_json
+from flashinfer_bench.cli.options import (
+    add_dataset,
+    add_output,
+    add_serving,
+    check_is_dataset,
+    serving_options,
+)
+from flashinfer_bench.cli.output import print_json, print_table
 from flashinfer_bench.collector import paused_gc
-from flashinfer_bench.errors import ExitCode
+from flashinfer_bench.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
+    from flashinfer_bench.models.definitions.mapping import MappedLayer
     from flashinfer_bench.models.extraction import ExtractedModel
     from flashinfer_bench.models.tree import ModuleNode
 
+_DEFINITIONS = "definitions/*/*.json"
 _SHOWN = (
     *("tp_q_head_num", "tp_k_head_num", "qk_head_dim", "v_head_dim", "sliding_window_size"),
     *("num_experts", "num_local_experts", "top_k", "rotary_dim", "num_k_heads", "num_v_heads"),
@@ -34,6 +44,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--transformers-path", metavar="PATH", help="the same of transformers, for its configs"
     )
     parser.add_argument("--architecture", metavar="CLASS", help="instead of the config's own")
+    parser.add_argument(
+        "--definitions", action="store_true", help="list what its layers compute, by definition"
+    )
+    add_dataset(parser)
     add_serving(parser)
     add_output(parser)
     parser.set_defaults(run=run)
@@ -41,6 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the tree; what a reader should know goes to stderr."""
+    from flashinfer_bench.models.as_json import model_as_json
     from flashinfer_bench.models.extraction import extract_model
 
     with paused_gc():
@@ -53,15 +68,72 @@ def run(options: argparse.Namespace) -> int:
             architecture=options.architecture,
             **serving_options(options),
         )
+        if options.definitions:
+            return _definitions(model, _existing(options.local), options.format)
         if options.format == "json":
-            print_json(_as_json(model))
+            print_json(model_as_json(model))
         else:
             _print(model)
     return ExitCode.OK
 
 
+def _existing(datasets: list[str]) -> Collection[str]:
+    """Names of definitions that the datasets hold: those named, else the default one if there."""
+    from flashinfer_bench.env import dataset_path
+
+    folders = [Path(it) for it in datasets]
+    for folder in folders:
+        if not folder.is_dir():
+            raise NotFoundError(f"{folder}: no such folder; give the folder of a dataset")
+        check_is_dataset(folder)
+    files = [it for folder in folders or [dataset_path()] for it in folder.rglob(_DEFINITIONS)]
+    return {file.stem for file in files}
+
+
+def _definitions(model: ExtractedModel, existing: Collection[str], form: str) -> int:
+    """A row for each definition, missing ones with advice, then the gaps."""
+    from flashinfer_bench.models.as_json import layers_as_json
+    from flashinfer_bench.models.definitions.mapping import map_layers
+    from flashinfer_bench.models.definitions.nearest import advise
+
+    layers = map_layers(
+        model.tree.root, model.serving.profile, model.quantization, existing=existing
+    )
+    found = [(it, layer) for layer in layers for it in layer.definitions]
+    missing = {it.name: it.op_type for it, _ in found if it.status == "new"}
+    advice = [advise(name, op_type, existing) for name, op_type in missing.items()]
+    if form == "json":
+        found_in = {"layers": layers_as_json(layers), "missing": [vars(it) for it in advice]}
+        print_json({"model_id": model.hub.model_id, **found_in})
+        return ExitCode.OK
+    rows = list(dict.fromkeys((it.name, it.status, it.when, _last(layer)) for it, layer in found))
+    print_table(["definition", "status", "when", "module"], [list(row) for row in rows])
+    for gap, names in _gaps(layers).items():
+        print(f"no operation yet: {gap}: {', '.join(names)}", file=sys.stderr)
+    for told in advice:
+        differences = ", ".join(told.differences)
+        near = f"; nearest is {told.nearest} ({differences})" if told.nearest else ""
+        print(f"new: {told.missing}{near}; {told.command}", file=sys.stderr)
+    return ExitCode.OK
+
+
+def _last(layer: MappedLayer) -> str:
+    """A path without the places of lists, which are many for one definition."""
+    return ".".join(part for part in layer.path.split(".") if not part.isdigit())
+
+
+def _gaps(layers: list[MappedLayer]) -> dict[str, list[str]]:
+    gaps: dict[str, list[str]] = {}
+    for layer in layers:
+        if layer.gap is not None and _last(layer) not in gaps.setdefault(layer.gap, []):
+            gaps[layer.gap].append(_last(layer))
+    return gaps
+
+
 def _print(model: ExtractedModel) -> None:
-    for note in (*model.notes, *_doubts(model)):
+    from flashinfer_bench.models.as_json import doubts_of
+
+    for note in (*model.notes, *doubts_of(model)):
         print(note, file=sys.stderr)
     root = model.tree.root
     print(f"{model.hub.model_id}: {model.tree.architecture.name}")
@@ -91,56 +163,3 @@ def _span(items: tuple[int, ...]) -> str:
     if items == tuple(range(items[0], items[-1] + 1)):
         return f"[{items[0]}-{items[-1]}]" if len(items) > 1 else f"[{items[0]}]"
     return f"[{', '.join(map(str, items[:4]))}{', …' if len(items) > 4 else ''}]"
-
-
-def _doubts(model: ExtractedModel) -> list[str]:
-    unknown = [
-        f"unknown: {path}: {what}" for path, it in model.tree.root.walk() for what in it.unknown
-    ]
-    return [
-        *unknown,
-        *(f"doubt: {it.reason} ({it.place}): {it.effect}" for it in model.tree.doubts),
-    ]
-
-
-def _as_json(model: ExtractedModel) -> dict[str, Any]:
-    profile = model.serving.profile
-    return {
-        "model_id": model.hub.model_id,
-        "source": {"config": model.hub.source, "place": model.hub.place},
-        "revision": model.hub.revision,
-        "sglang": model.sglang.version,
-        "architecture": model.tree.architecture.name,
-        "serving": {**vars(profile), "reason": model.serving.reason},
-        "parameters": model.tree.parameters,
-        "weight_bytes": round(model.weight_bytes),
-        "notes": model.notes,
-        "doubts": _doubts(model),
-        "tree": _node_as_json(model.tree.root),
-        "outside": [_node_as_json(node) for node in model.tree.outside],
-    }
-
-
-def _node_as_json(node: ModuleNode) -> dict[str, Any]:
-    found: dict[str, Any] = {
-        **{"name": node.name, "class": node.class_name, "kind": node.kind, "role": node.role},
-        **{"count": node.count, "place": str(node.place), "parameters": node.parameters},
-        **{"flops_per_token": node.flops_per_token},
-        "flops_per_token_and_key": node.flops_per_token_and_key,
-    }
-    if node.items:
-        found["items"] = list(node.items)
-    if node.facts:
-        found["facts"] = {key: _plain(it) for key, it in node.facts.items()}
-    if node.weights:
-        found["weights"] = [
-            {"name": it.name, "shape": [_plain(size) for size in it.shape or ()], "dtype": it.dtype}
-            for it in node.weights
-        ]
-    if node.shared:
-        found["shared"] = True
-    return {**found, "children": [_node_as_json(child) for child in node.children]}
-
-
-def _plain(value: Any) -> Any:
-    return value if value is None or isinstance(value, (bool, int, float, str)) else repr(value)

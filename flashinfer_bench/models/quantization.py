@@ -33,6 +33,8 @@ class Quantization:
     kept: tuple[str, ...] = ()
     """Patterns of modules that are not quantised."""
     roles: tuple[str, ...] = ("linear", "experts")
+    family: str = ""
+    """What kernels compute with: fp8_block_scale, fp8_per_tensor, fp4, mxfp4, int4, int8."""
 
     def bits_of(self, path: str, role: str | None, itemsize: float) -> float:
         """Of a weight of the module at a path, which takes `itemsize` bytes unquantised."""
@@ -57,12 +59,28 @@ def read_quantization(config: Mapping[str, Any]) -> Quantization | None:
         return None
     method = str(stated.get("quant_method") or stated.get("quant_algo") or "").lower()
     algorithm = str(stated.get("quant_algo") or "").lower()
-    bits = _BITS.get(method) or _stated_bits(stated)
+    bits = _stated_bits(stated) or _BITS.get(method)
     if method == "modelopt" or bits is None:
         bits = 4.5 if "4" in algorithm else 8
     kept = [it for name in _NOT_CONVERTED for it in stated.get(name) or ()]
     roles = ("experts",) if method in _EXPERTS_ONLY else ("linear", "experts")
-    return Quantization(method or algorithm, bits, tuple(map(str, kept)), roles)
+    family = _family(stated, method, algorithm, bits)
+    return Quantization(method or algorithm, bits, tuple(map(str, kept)), roles, family)
+
+
+def _family(stated: Mapping[str, Any], method: str, algorithm: str, bits: float) -> str:
+    weights = [it.get("weights") or {} for it in (stated.get("config_groups") or {}).values()]
+    in_blocks = any(it.get("strategy") == "block" for it in weights)
+    floats = any(it.get("type") == "float" for it in weights)
+    if stated.get("weight_block_size") or in_blocks:
+        return "fp8_block_scale"
+    if method == "mxfp4":
+        return "mxfp4"
+    if bits < 5 and (floats or "fp4" in method + algorithm):
+        return "fp4"
+    if floats or "fp8" in method + algorithm:
+        return "fp8_per_tensor"
+    return "int4" if bits < 5 else "int8"
 
 
 def _stated_bits(stated: Mapping[str, Any]) -> float | None:

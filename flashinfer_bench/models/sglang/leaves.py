@@ -273,7 +273,11 @@ def hash_top_k(given: SimpleNamespace, parallel: Any) -> Made:
 
 def rotary(given: SimpleNamespace, parallel: Any) -> Made:
     names = ("head_size", "rotary_dim", "is_neox_style", "base", "max_position_embeddings")
-    return Made({}, {name: getattr(given, name, None) for name in names})
+    facts = {name: getattr(given, name, None) for name in names}
+    share = getattr(given, "partial_rotary_factor", None)
+    if isinstance(share, float) and share < 1 and isinstance(facts["rotary_dim"], int):
+        facts["rotary_dim"] = int(facts["rotary_dim"] * share)
+    return Made({}, facts)
 
 
 def plain(given: SimpleNamespace, parallel: Any) -> Made:
@@ -340,6 +344,16 @@ LEAVES: dict[str, Leaf] = {
 }
 """Full name of the class -> what it makes."""
 
+_MAMBA = ("num_heads", "head_dim", "ssm_state_size", "n_groups", "tp_size")
+_INDEXER = ("n_heads", "head_dim", "index_topk")
+BLOCKS: dict[tuple[str, str], tuple[str, tuple[str, ...]]] = {
+    ("sglang/srt/layers/attention/mamba/mamba.py", "MambaMixer2"): ("state space", _MAMBA),
+    ("sglang/srt/layers/attention/dsa/dsa_indexer.py", "Indexer"): ("indexer", _INDEXER),
+    ("sglang/srt/layers/attention/nsa/nsa_indexer.py", "Indexer"): ("indexer", _INDEXER),
+}
+"""Layers with layers inside that compute something of their own: (file, class) -> what they are and
+which of their attributes say how large."""
+
 LEAF_FUNCTIONS: dict[str, tuple[str, Leaf]] = {
     f"sglang.srt.layers.{module}.{function}": ("RotaryEmbedding", Leaf("rope", rotary))
     for module in ("rotary_embedding", "rotary_embedding.factory", "rotary_embedding.utils")
@@ -348,4 +362,4 @@ LEAF_FUNCTIONS: dict[str, tuple[str, Leaf]] = {
 """Functions that return a layer: full name -> class and what it makes."""
 
 
-__all__ = ["LEAF_FUNCTIONS", "LEAVES", "Impossible", "Leaf", "Made", "divide"]
+__all__ = ["BLOCKS", "LEAF_FUNCTIONS", "LEAVES", "Impossible", "Leaf", "Made", "divide"]

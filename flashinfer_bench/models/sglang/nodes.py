@@ -8,6 +8,7 @@ from typing import Any
 
 from flashinfer_bench.models.evaluator.values import NOWHERE
 from flashinfer_bench.models.sglang.boundary import LeafNet
+from flashinfer_bench.models.sglang.leaves import BLOCKS
 from flashinfer_bench.models.sglang.tensors import Net, NetDict, NetList, Tensor
 from flashinfer_bench.models.tree import ModuleNode, Weight
 
@@ -36,7 +37,7 @@ class TreeBuilder:
             type(module).__name__,
             getattr(type(module), "__place__", NOWHERE),
             "layer" if isinstance(module, LeafNet) or not children else "block",
-            module.leaf.kind if isinstance(module, LeafNet) else None,
+            _role(module),
             1,
             _facts(module),
             self._weights(module),
@@ -70,10 +71,20 @@ class TreeBuilder:
 def _facts(module: Net) -> dict[str, Any]:
     """What a leaf was told; of a class derived from a leaf's also which that is."""
     facts = dict(getattr(module, "facts", {}))
+    place = getattr(type(module), "__place__", NOWHERE)
+    for name in BLOCKS.get((place.file, type(module).__name__), ("", ()))[1]:
+        facts[name] = vars(module).get(name)
     leaf = next((it for it in type(module).__mro__ if "leaf" in vars(it)), None)
     if leaf not in (None, type(module)):
         facts["layer_class"] = leaf.__name__
     return facts
+
+
+def _role(module: Net) -> str | None:
+    if isinstance(module, LeafNet):
+        return module.leaf.kind
+    place = getattr(type(module), "__place__", NOWHERE)
+    return BLOCKS.get((place.file, type(module).__name__), (None, ()))[0]
 
 
 def _is_list(module: Net) -> bool:
