@@ -84,8 +84,14 @@ class ModuleNode:
 
         Experts count as often as tokens choose them, evenly over ranks.
         """
-        own = _own_flops(self)
-        return own + sum(it.flops_per_token * it.count / self.count for it in self.children)
+        return self._flops_per_token(None)
+
+    def _flops_per_token(self, chosen: Any) -> float:
+        """`chosen` are experts of each token, as the layer beside them says that routes."""
+        routing = (it.facts.get("top_k") for it in self.children if it.role == "routing")
+        routed = next(routing, None)
+        parts = (it._flops_per_token(routed) * it.count / self.count for it in self.children)
+        return _own_flops(self, chosen) + sum(parts)
 
     @property
     def flops_per_token_and_key(self) -> float:
@@ -107,11 +113,11 @@ class ModuleNode:
         return [*facts, *weights]
 
 
-def _own_flops(node: ModuleNode) -> float:
+def _own_flops(node: ModuleNode, routed: Any) -> float:
     by_name = {it.name: math.prod(it.shape) for it in node.weights if it.is_known and it.shape}
     if node.role == "experts":
-        local, chosen = node.facts["num_local_experts"], node.facts["top_k"]
-        total = node.facts["num_experts"]
+        local, total = node.facts["num_local_experts"], node.facts["num_experts"]
+        chosen = routed if node.facts["top_k"] is None else node.facts["top_k"]
         if not all(isinstance(it, int) and it for it in (local, chosen, total)):
             return 0.0
         weights = by_name.get("w13_weight", 0) + by_name.get("w2_weight", 0)
