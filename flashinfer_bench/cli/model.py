@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -108,13 +108,19 @@ def _definitions(model: ExtractedModel, existing: Collection[str], form: str) ->
         return ExitCode.OK
     rows = list(dict.fromkeys((it.name, it.status, it.when, _last(layer)) for it, layer in found))
     print_table(["definition", "status", "when", "module"], [list(row) for row in rows])
-    for gap, names in _gaps(layers).items():
-        print(f"no operation yet: {gap}: {', '.join(names)}", file=sys.stderr)
-    for told in advice:
-        differences = ", ".join(told.differences)
-        near = f"; nearest is {told.nearest} ({differences})" if told.nearest else ""
-        print(f"new: {told.missing}{near}; {told.command}", file=sys.stderr)
+    _tell(model.notes)
+    _tell(f"no operation yet: {gap}: {', '.join(names)}" for gap, names in _gaps(layers).items())
+    near = [it for it in advice if it.nearest]
+    _tell(
+        f"new: {it.missing}; nearest is {it.nearest} ({', '.join(it.differences)})" for it in near
+    )
+    _tell(f"write a new one: {it.command}" for it in advice[:1])
     return ExitCode.OK
+
+
+def _tell(lines: Iterable[str]) -> None:
+    for line in lines:
+        print(line, file=sys.stderr)
 
 
 def _last(layer: MappedLayer) -> str:
@@ -133,8 +139,11 @@ def _gaps(layers: list[MappedLayer]) -> dict[str, list[str]]:
 def _print(model: ExtractedModel) -> None:
     from flashinfer_bench.models.as_json import doubts_of
 
-    for note in (*model.notes, *doubts_of(model)):
-        print(note, file=sys.stderr)
+    _tell(model.notes)
+    _tell(doubts_of(model))
+    _tell(
+        f"like {it.model_id} ({it.score:.2f}): {'; '.join(it.differences)}" for it in model.closest
+    )
     root = model.tree.root
     print(f"{model.hub.model_id}: {model.tree.architecture.name}")
     print(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from flashinfer_bench._version import __version__
+from flashinfer_bench.errors import AccessError
 from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.hub import HubConfig, read_config
 from flashinfer_bench.models.quantization import Quantization, read_quantization
+from flashinfer_bench.models.routes import Route, build_by_route
 from flashinfer_bench.models.serving import ChosenServing, ServingProfile, choose_serving
-from flashinfer_bench.models.sglang.build import ModelTree, build_tree
+from flashinfer_bench.models.sglang.build import ModelTree
 from flashinfer_bench.models.sglang.source import SglangSource, find_sglang
 from flashinfer_bench.models.sglang.transformers_source import find_transformers
+from flashinfer_bench.models.similarity import Likeness, closest_models
 from flashinfer_bench.models.tree import ModuleNode
 
 
@@ -23,12 +26,16 @@ class ExtractedModel:
     """A model's tree on one rank, and what it was made from."""
 
     hub: HubConfig
-    sglang: SglangSource
+    sglang: SglangSource | None
+    """None where its source is not there; the tree is a pattern's then."""
     tree: ModelTree
+    route: Route
     serving: ChosenServing
     quantization: Quantization | None
     notes: list[str] = field(default_factory=list)
     """What a reader should know: sources, assumptions, what does not fit."""
+    closest: list[Likeness] = field(default_factory=list)
+    """Known models that are most like one that SGLang has no class for."""
 
     @property
     def weight_bytes(self) -> float:
@@ -53,20 +60,31 @@ def extract_model(
     with one clear line.
     """
     hub = read_config(name, revision=revision, offline=offline)
-    sglang = find_sglang(sglang_path, offline=bool(offline))
+    sglang, absence = _sglang(sglang_path, offline=bool(offline))
     transformers = find_transformers(transformers_path, sglang=sglang, offline=bool(offline))
     stated = {key: value for key, value in serving.items() if value is not None}
     package = transformers.package if transformers else None
     trees = _Trees(hub.config, sglang, package, architecture, fixed="tp" in stated)
     chosen = choose_serving(trees.weights, **stated)
-    tree = trees.build(chosen.profile)
-    version = f"SGLang {sglang.version or 'of unknown version'} ({sglang.origin})"
-    notes = [*hub.notes, version, chosen.reason, *chosen.warnings, *tree.notes]
+    tree, route = trees.build(chosen.profile)
+    notes = [*hub.notes, *absence, f"{route.source}, {route.confidence}: {route.reason}"]
+    notes += [chosen.reason, *chosen.warnings, *tree.notes]
     if transformers is None:
         notes.append("no transformers source: defaults of its config classes are not applied")
     elif transformers.note:
         notes.append(transformers.note)
-    return ExtractedModel(hub, sglang, tree, chosen, trees.quantization, notes)
+    closest = [] if route.source == "sglang" else trees.closest(chosen.profile)
+    return ExtractedModel(hub, sglang, tree, route, chosen, trees.quantization, notes, closest)
+
+
+def _sglang(path: str | Path | None, *, offline: bool) -> tuple[SglangSource | None, list[str]]:
+    """SGLang's source; where none can be had, None and why."""
+    try:
+        return find_sglang(path, offline=offline), []
+    except AccessError as error:
+        if path is not None:
+            raise
+        return None, [str(error)]
 
 
 class _Trees:
@@ -75,7 +93,7 @@ class _Trees:
     def __init__(
         self,
         config: Mapping[str, Any],
-        sglang: SglangSource,
+        sglang: SglangSource | None,
         transformers: Path | None,
         architecture: str | None,
         *,
@@ -84,11 +102,11 @@ class _Trees:
         self.config, self.sglang, self.transformers = config, sglang, transformers
         self.architecture, self.fixed = architecture, fixed
         self.quantization = read_quantization(config)
-        self._built: dict[ServingProfile, ModelTree] = {}
+        self._built: dict[ServingProfile, tuple[ModelTree, Route]] = {}
 
-    def build(self, profile: ServingProfile) -> ModelTree:
+    def build(self, profile: ServingProfile) -> tuple[ModelTree, Route]:
         if profile not in self._built:
-            self._built[profile] = build_tree(
+            self._built[profile] = build_by_route(
                 unquantized(self.config),
                 self.sglang,
                 profile,
@@ -100,7 +118,7 @@ class _Trees:
     def weights(self, profile: ServingProfile) -> tuple[float, bool]:
         """Bytes of one rank, and whether there are experts; kept of the whole model, of which
         often nothing else is wanted."""
-        if profile.tp > 1 or self.fixed:
+        if profile.tp > 1 or self.fixed or self.sglang is None:
             return self._measure(profile)
         what = repr((profile, self.architecture, self.transformers, self.config, __version__))
         files = _files(self.sglang)
@@ -108,9 +126,14 @@ class _Trees:
         return size, has_experts
 
     def _measure(self, profile: ServingProfile) -> tuple[float, bool]:
-        root = self.build(profile).root
+        root = self.build(profile)[0].root
         has_experts = any(node.role == "experts" for _, node in root.walk())
         return weight_bytes(root, self.quantization), has_experts
+
+    def closest(self, profile: ServingProfile) -> list[Likeness]:
+        """By the tree of the whole model."""
+        whole = replace(profile, tp=1, ep=1)
+        return closest_models(self.build(whole)[0].root)
 
 
 def _files(sglang: SglangSource) -> list[Path]:
