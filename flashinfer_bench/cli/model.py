@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -22,6 +23,7 @@ from flashinfer_bench.errors import ExitCode, NotFoundError
 if TYPE_CHECKING:
     from flashinfer_bench.models.definitions.mapping import MappedLayer
     from flashinfer_bench.models.extraction import ExtractedModel
+    from flashinfer_bench.models.sglang.kernels import KernelCall
     from flashinfer_bench.models.tree import ModuleNode
 
 _DEFINITIONS = "definitions/*/*.json"
@@ -47,6 +49,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--definitions", action="store_true", help="list what its layers compute, by definition"
     )
+    parser.add_argument(
+        "--kernels", action="store_true", help="list the kernels that its modules reach in SGLang"
+    )
+    parser.add_argument(
+        "--output", metavar="FOLDER", help="write all of it there, as JSON files, and list them"
+    )
     add_dataset(parser)
     add_serving(parser)
     add_output(parser)
@@ -68,12 +76,70 @@ def run(options: argparse.Namespace) -> int:
             architecture=options.architecture,
             **serving_options(options),
         )
+        if options.output:
+            return _write(model, _existing(options.local), Path(options.output))
+        if options.kernels:
+            return _kernels(model, options.format)
         if options.definitions:
             return _definitions(model, _existing(options.local), options.format)
         if options.format == "json":
             print_json(model_as_json(model))
         else:
             _print(model)
+    return ExitCode.OK
+
+
+def _calls(model: ExtractedModel) -> list[KernelCall]:
+    """Empty where the tree is not SGLang's."""
+    from flashinfer_bench.models.sglang.kernels import kernel_calls
+
+    if model.tree.source is None:
+        return []
+    return kernel_calls(model.tree, model.tree.source, model.serving.profile)
+
+
+def _kernels(model: ExtractedModel, form: str) -> int:
+    from flashinfer_bench.models.as_json import implementation_as_json
+
+    calls = _calls(model)
+    if form == "json":
+        print_json(implementation_as_json(model, calls))
+        return ExitCode.OK
+    _tell(model.notes)
+    rows = [
+        [_without_places(it.module), it.kernel, it.mode, str(it.place), it.condition or "always"]
+        for it in calls
+    ]
+    print_table(["module", "kernel", "mode", "place", "when"], rows, optional=("when",))
+    if model.tree.source is None:
+        _tell(["no kernels: the tree does not come from SGLang's source"])
+    return ExitCode.OK
+
+
+def _write(model: ExtractedModel, existing: Collection[str], folder: Path) -> int:
+    """Architecture, definitions, implementation and kernel calls, each in its file."""
+    from flashinfer_bench.data.files import write_atomic
+    from flashinfer_bench.models.as_json import (
+        implementation_as_json,
+        kernel_calls_as_json,
+        layers_as_json,
+        model_as_json,
+    )
+    from flashinfer_bench.models.definitions.mapping import map_layers
+
+    serving, calls = model.serving.profile, _calls(model)
+    layers = map_layers(model.tree.root, serving, model.quantization, existing=existing)
+    _tell(model.notes)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, held in {
+        "model_config.json": dict(model.hub.config),
+        "model_architecture.json": model_as_json(model),
+        "definitions.json": layers_as_json(layers),
+        "sglang_implementation.json": implementation_as_json(model, calls),
+        "kernel_calls.json": kernel_calls_as_json(calls),
+    }.items():
+        write_atomic(folder / name, (json.dumps(held, indent=2) + "\n").encode())
+        print(folder / name)
     return ExitCode.OK
 
 
@@ -106,7 +172,11 @@ def _definitions(model: ExtractedModel, existing: Collection[str], form: str) ->
         found_in = {"layers": layers_as_json(layers), "missing": [vars(it) for it in advice]}
         print_json({"model_id": model.hub.model_id, **found_in})
         return ExitCode.OK
-    rows = list(dict.fromkeys((it.name, it.status, it.when, _last(layer)) for it, layer in found))
+    rows = list(
+        dict.fromkeys(
+            (it.name, it.status, it.when, _without_places(layer.path)) for it, layer in found
+        )
+    )
     print_table(["definition", "status", "when", "module"], [list(row) for row in rows])
     _tell(model.notes)
     _tell(f"no operation yet: {gap}: {', '.join(names)}" for gap, names in _gaps(layers).items())
@@ -123,16 +193,18 @@ def _tell(lines: Iterable[str]) -> None:
         print(line, file=sys.stderr)
 
 
-def _last(layer: MappedLayer) -> str:
+def _without_places(path: str) -> str:
     """A path without the places of lists, which are many for one definition."""
-    return ".".join(part for part in layer.path.split(".") if not part.isdigit())
+    return ".".join(part for part in path.split(".") if not part.isdigit())
 
 
 def _gaps(layers: list[MappedLayer]) -> dict[str, list[str]]:
     gaps: dict[str, list[str]] = {}
     for layer in layers:
-        if layer.gap is not None and _last(layer) not in gaps.setdefault(layer.gap, []):
-            gaps[layer.gap].append(_last(layer))
+        if layer.gap is not None and _without_places(layer.path) not in gaps.setdefault(
+            layer.gap, []
+        ):
+            gaps[layer.gap].append(_without_places(layer.path))
     return gaps
 
 

@@ -9,6 +9,7 @@ from flashinfer_bench.models.tree import ModuleNode
 
 if TYPE_CHECKING:
     from flashinfer_bench.models.extraction import ExtractedModel
+    from flashinfer_bench.models.sglang.kernels import KernelCall
 
 
 def doubts_of(model: ExtractedModel) -> list[str]:
@@ -83,4 +84,51 @@ def layers_as_json(layers: list[MappedLayer]) -> list[dict[str, Any]]:
     return rows
 
 
-__all__ = ["doubts_of", "layers_as_json", "model_as_json", "node_as_json"]
+def kernel_calls_as_json(calls: list[KernelCall]) -> list[dict[str, Any]]:
+    """Each call with its place as file:line."""
+    return [
+        {
+            **vars(it),
+            "place": str(it.place),
+            "called_from": str(it.called_from) if it.called_from else None,
+        }
+        for it in calls
+    ]
+
+
+def implementation_as_json(model: ExtractedModel, calls: list[KernelCall]) -> dict[str, Any]:
+    """Where SGLang implements a model: its entry, the classes of its modules, and its kernels."""
+    modules = [(path, node) for path, node in model.tree.root.walk() if node.place.line]
+    classes: dict[str, dict[str, Any]] = {}
+    for path, node in modules:
+        place = str(node.place)
+        found: dict[str, Any] = {
+            "class": node.class_name,
+            "place": place,
+            "role": node.role,
+            "modules": [],
+        }
+        classes.setdefault(f"{node.class_name} {place}", found)["modules"].append(path)
+    entry = model.tree.architecture
+    return {
+        "model_id": model.hub.model_id,
+        "sglang": model.sglang.version if model.sglang else None,
+        "route": vars(model.route),
+        "architecture": entry.name,
+        "entry": f"{entry.file}:{entry.line}",
+        "files": sorted({node.place.file for _, node in modules}),
+        "classes": list(classes.values()),
+        "kernels": sorted({it.kernel for it in calls}),
+        "flashinfer": sorted({it.flashinfer for it in calls if it.flashinfer}),
+        "calls": kernel_calls_as_json(calls),
+    }
+
+
+__all__ = [
+    "doubts_of",
+    "implementation_as_json",
+    "kernel_calls_as_json",
+    "layers_as_json",
+    "model_as_json",
+    "node_as_json",
+]

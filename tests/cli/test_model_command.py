@@ -73,3 +73,26 @@ def test_a_dataset_that_is_not_there(
 ) -> None:
     assert main([*arguments, "--definitions", "--local", "nowhere"]) == ExitCode.NOT_FOUND
     assert "nowhere: no such folder" in capsys.readouterr().err
+
+
+def test_kernels_come_from_sglang_only(
+    arguments: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--kernels", "--format", "json"]) == ExitCode.OK
+    found = json.loads(capsys.readouterr().out)
+    assert found["architecture"] == "TransformersForCausalLM"
+    assert found["route"]["source"] == "transformers"
+    assert any(it["class"] == "BeeLayer" for it in found["classes"])
+
+
+def test_all_of_it_in_files(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "written"
+    assert main([*arguments, "--output", str(folder)]) == ExitCode.OK
+    names = {Path(line).name for line in capsys.readouterr().out.splitlines()}
+    assert names == {path.name for path in folder.iterdir()} and len(names) == 5
+    held = {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
+    assert held["model_config"]["hidden_size"] == 8
+    assert held["definitions"][0]["module"] == "model.embed_tokens"
+    assert held["sglang_implementation"]["calls"] == held["kernel_calls"]

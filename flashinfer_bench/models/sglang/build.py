@@ -12,14 +12,14 @@ from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.errors import DataError, FlashInferBenchError, NotFoundError
 from flashinfer_bench.models.evaluator.evaluator import Doubt, Evaluator
 from flashinfer_bench.models.evaluator.modules import Finder
-from flashinfer_bench.models.evaluator.values import Exhausted, Refused, Undecided
+from flashinfer_bench.models.evaluator.values import Exhausted, Place, Refused, Undecided
 from flashinfer_bench.models.serving import ServingProfile
 from flashinfer_bench.models.sglang.boundary import SglangBoundary
 from flashinfer_bench.models.sglang.config_classes import bind, build_config, transformers_modules
 from flashinfer_bench.models.sglang.default_configs import OpenConfig, default_config, with_unknowns
 from flashinfer_bench.models.sglang.fallback import fallback_name
 from flashinfer_bench.models.sglang.index import Architecture, read_architectures
-from flashinfer_bench.models.sglang.nodes import TreeBuilder
+from flashinfer_bench.models.sglang.nodes import ClassFacts, TreeBuilder
 from flashinfer_bench.models.sglang.settings import Platform, Settings
 from flashinfer_bench.models.sglang.source import SglangSource
 from flashinfer_bench.models.sglang.stand_ins import stand_ins
@@ -47,6 +47,9 @@ class ModelTree:
     outside: Sequence[ModuleNode] = ()
     """Layers that compute but are no modules of the model: its attention, where SGLang wraps a
     model of transformers."""
+    classes: Mapping[Place, ClassFacts] = field(default_factory=dict)
+    """Of the modules, by their class statements."""
+    source: SglangSource | None = None
 
     @property
     def parameters(self) -> int:
@@ -164,7 +167,11 @@ class Evaluation:
         model, builder = self.construct(architecture, make_config), TreeBuilder()
         root = builder.node("", model)
         doubts, outside = list(self.evaluator.doubts.values()), builder.outside(model)
-        return ModelTree(architecture, self.profile, root, doubts, self.notes, outside)
+        return ModelTree(
+            *(architecture, self.profile, root, doubts, self.notes, outside),
+            classes=builder.classes,
+            source=self.sglang,
+        )
 
     def construct(self, architecture: Architecture, make_config: Callable[[type], Any]) -> Net:
         """The model, as SGLang's loader constructs it."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
-from dataclasses import replace
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from flashinfer_bench.models.evaluator.values import NOWHERE
+from flashinfer_bench.models.evaluator.values import NOWHERE, Place
 from flashinfer_bench.models.sglang.boundary import LeafNet
 from flashinfer_bench.models.sglang.leaves import BLOCKS
 from flashinfer_bench.models.sglang.tensors import Net, NetDict, NetList, Tensor
@@ -16,17 +16,32 @@ _PER_LAYER = frozenset({"layer_id", "prefix", "layer_name"})
 """Facts that differ between layers that are alike."""
 
 
+_PLAIN = (int, float, str, bool, type(None))
+
+
+@dataclass(frozen=True)
+class ClassFacts:
+    """What is known of a class of modules besides its nodes."""
+
+    lineage: tuple[Place, ...]
+    """Class statements in the order of method resolution, its own first."""
+    attributes: Mapping[str, Any]
+    """Plain ones of its first module."""
+
+
 class TreeBuilder:
     """Builds one tree; remembers which modules and parameters it has seen."""
 
     def __init__(self) -> None:
         self._modules: set[int] = set()
         self._parameters: set[int] = set()
+        self.classes: dict[Place, ClassFacts] = {}
 
     def node(self, name: str, module: Net, count: int = 1) -> ModuleNode:
         """The tree below a module that occurs `count` times."""
         shared = id(module) in self._modules
         self._modules.add(id(module))
+        self._remember(module)
         children: Sequence[ModuleNode] = ()
         if not shared:
             named = [(it, inner) for it, inner in module.registry("_modules").items() if inner]
@@ -45,6 +60,14 @@ class TreeBuilder:
             shared=shared,
         )
         return _repeated(node, count)
+
+    def _remember(self, module: Net) -> None:
+        """Its class, with what the first module of that class holds."""
+        place = getattr(type(module), "__place__", NOWHERE)
+        if place not in self.classes:
+            mro = [vars(it).get("__place__") for it in type(module).__mro__]
+            plain = {key: it for key, it in vars(module).items() if isinstance(it, _PLAIN)}
+            self.classes[place] = ClassFacts(tuple(it for it in mro if it is not None), plain)
 
     def outside(self, model: Net) -> list[ModuleNode]:
         """Leaf layers that a model keeps in a list or dictionary of its own, past its modules."""
@@ -118,4 +141,4 @@ def signature(node: ModuleNode) -> Hashable:
     return (node.class_name, facts, weights, inside, len(node.items or ()), shared)
 
 
-__all__ = ["TreeBuilder", "merged", "signature"]
+__all__ = ["ClassFacts", "TreeBuilder", "merged", "signature"]
