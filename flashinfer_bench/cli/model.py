@@ -95,7 +95,8 @@ def _calls(model: ExtractedModel) -> list[KernelCall]:
 
     if model.tree.source is None:
         return []
-    return kernel_calls(model.tree, model.tree.source, model.serving.profile)
+    profile = model.serving.profile
+    return kernel_calls(model.tree, model.tree.source, profile, model.quantization)
 
 
 def _kernels(model: ExtractedModel, form: str) -> int:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from flashinfer_bench.models.evaluator.values import Place
+from flashinfer_bench.models.quantization import Quantization
 from flashinfer_bench.models.serving import ServingProfile
 from flashinfer_bench.models.sglang.build import ModelTree
 from flashinfer_bench.models.sglang.kernels.files import files_of
@@ -14,6 +15,8 @@ from flashinfer_bench.models.sglang.kernels.objects import Objects
 from flashinfer_bench.models.sglang.kernels.tables import (
     ENTRIES,
     HANDED_OVER,
+    QUANTISED,
+    RUNNERS,
     SAMPLER,
     STANDING,
     WRAPPER_METHODS,
@@ -68,7 +71,14 @@ def attention_backend(profile: ServingProfile) -> str:
 class Entries:
     """Where the walks over one tree start."""
 
-    def __init__(self, tree: ModelTree, source: SglangSource, profile: ServingProfile) -> None:
+    def __init__(
+        self,
+        tree: ModelTree,
+        source: SglangSource,
+        profile: ServingProfile,
+        quantization: Quantization | None = None,
+    ) -> None:
+        self.profile, self.quantization = profile, quantization
         self.tree, self.files = tree, files_of(source.package)
         self.objects = Objects(self.files, tree)
         latent = any("kv_lora_rank" in it.attributes for it in tree.classes.values())
@@ -88,9 +98,20 @@ class Entries:
         for name in ENTRIES.get(node.role or "", ("forward",)):
             if node.role not in ("linear", "embedding", "experts") and it.method(name) is not None:
                 return [(it, name, "any")]
-        standing = STANDING.get(node.role or "")
+        standing = self.standing(node, path)
         made = self.objects.of_class(f"{standing[0]}.{standing[1]}") if standing else None
         return [(made, standing[2], "any")] if made is not None and standing else []
+
+    def standing(self, node: ModuleNode, path: str) -> tuple[str, str, str] | None:
+        """Where the kernels of a role are, by the runner of experts and by quantisation."""
+        if node.role == "experts" and self.profile.moe_runner not in RUNNERS:
+            return None
+        chosen, quantization = STANDING.get(node.role or ""), self.quantization
+        if quantization is None or quantization.bits_of(path, node.role, 2.0) == 16:
+            return chosen
+        if node.role == "experts" and quantization.family in QUANTISED:
+            return chosen  # the same runner
+        return QUANTISED.get(quantization.family, {}).get(node.role or "")
 
     def sampler(self) -> list[Entry]:
         made = self.objects.of_class(".".join(SAMPLER[:2]))
@@ -124,10 +145,17 @@ def _has_latent_attention(root: ModuleNode) -> bool:
 
 
 def kernel_calls(
-    tree: ModelTree, sglang: SglangSource, profile: ServingProfile
+    tree: ModelTree,
+    sglang: SglangSource,
+    profile: ServingProfile,
+    quantization: Quantization | None = None,
 ) -> list[KernelCall]:
-    """Of all modules of a tree, under whichever tests, those for other platforms left out."""
-    entries = Entries(tree, sglang, profile)
+    """Of all modules of a tree, under whichever tests, those for other platforms left out.
+
+    Weights of a quantisation that is not fp8, and experts of a runner that is not Triton's, are
+    not looked into.
+    """
+    entries = Entries(tree, sglang, profile, quantization)
     walks = {(path, node.place): (path, node) for path, node in tree.root.walk()}
     events: list[tuple[str, Mode, ModuleNode | None, Event]] = []
     known: dict[Any, list[tuple[Mode, Event]]] = {}
@@ -146,7 +174,8 @@ def _events(
     entries: Entries, node: ModuleNode, path: str, known: dict[Any, list[tuple[Mode, Event]]]
 ) -> list[tuple[Mode, Event]]:
     """Of one module; leaves of one class are walked once."""
-    key = (node.place, node.role) if not node.children else path
+    standing = entries.standing(node, path)
+    key = (node.place, node.role, standing) if not node.children else path
     if key not in known:
         known[key] = [
             (entry[2], event)

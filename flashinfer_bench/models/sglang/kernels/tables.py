@@ -66,6 +66,14 @@ STANDING: dict[str, tuple[str, str, str]] = {
     "experts": ("sglang.srt.layers.moe.moe_runner.triton", "TritonRunnerCore", "run"),
 }
 """Role -> module, class and method where its kernels are."""
+_FP8 = {"linear": ("sglang.srt.layers.quantization.fp8", "Fp8LinearMethod", "apply")}
+QUANTISED: dict[str, dict[str, tuple[str, str, str]]] = {
+    "fp8_block_scale": _FP8,
+    "fp8_per_tensor": _FP8,
+}
+"""Family of quantised weights -> role -> module, class and method; others are not looked into."""
+RUNNERS = ("auto", "triton")
+"""Runners of experts whose kernels are those of `STANDING`."""
 SAMPLER = ("sglang.srt.layers.sampler", "Sampler", "forward")
 REGISTRY = "sglang.srt.layers.attention.attention_registry"
 HANDLERS = (
@@ -126,6 +134,15 @@ def platform_truth(test: ast.expr) -> bool | None:
 
 __all__ = [
     *("ENTRIES", "HANDED_OVER", "HANDLERS", "KERNEL_NAMES", "KERNEL_PACKAGES", "NO_KERNELS"),
-    *("REGISTRY", "SAMPLER", "STANDING", "WRAPPER_METHODS", "platform_of", "platform_truth"),
+    *(
+        "QUANTISED",
+        "REGISTRY",
+        "RUNNERS",
+        "SAMPLER",
+        "STANDING",
+        "WRAPPER_METHODS",
+        "platform_of",
+        "platform_truth",
+    ),
     "situation",
 ]
