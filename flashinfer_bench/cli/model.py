@@ -153,7 +153,7 @@ def _existing(datasets: list[str]) -> Collection[str]:
         if not folder.is_dir():
             raise NotFoundError(f"{folder}: no such folder; give the folder of a dataset")
         check_is_dataset(folder)
-    files = [it for folder in folders or [dataset_path()] for it in folder.rglob(_DEFINITIONS)]
+    files = [it for folder in folders or [dataset_path()] for it in folder.glob(_DEFINITIONS)]
     return {file.stem for file in files}
 
 

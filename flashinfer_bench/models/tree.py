@@ -140,6 +140,16 @@ class LayerRun:
     node: ModuleNode
 
 
+def output_size(root: ModuleNode) -> int | None:
+    """Words of the vocabulary, without padding where that is known."""
+    sizes = [it.facts.get("org_vocab_size") for _, it in root.walk() if it.role == "embedding"]
+    if not sizes:
+        named = [node for _, node in root.walk() if node.name in ("lm_head", "embed_tokens")]
+        sizes = [it.shape[0] for node in named for it in node.weights if it.shape and it.is_known]
+    known = [it for it in sizes if isinstance(it, int)]
+    return known[-1] if known else None
+
+
 def main_list(root: ModuleNode) -> ModuleNode | None:
     """The list of modules that holds most of the parameters; None where there is none."""
     lists = [node for _, node in root.walk() if any(it.items for it in node.children)]
@@ -161,4 +171,4 @@ def layer_runs(root: ModuleNode) -> list[LayerRun]:
     return runs
 
 
-__all__ = ["LayerRun", "ModuleNode", "Weight", "layer_runs", "main_list"]
+__all__ = ["LayerRun", "ModuleNode", "Weight", "layer_runs", "main_list", "output_size"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,29 +10,26 @@ import pytest
 from flashinfer_bench.models.definitions.aliases import MODULE_NAMES, sglang_names
 from flashinfer_bench.models.definitions.mapping import MappedLayer, map_layers
 from flashinfer_bench.models.definitions.nearest import advise
-from flashinfer_bench.models.evaluator.values import NOWHERE, Unknown
+from flashinfer_bench.models.evaluator.values import Unknown
+from flashinfer_bench.models.patterns.layers import Layers
+from flashinfer_bench.models.patterns.layers import block as layer_block
 from flashinfer_bench.models.quantization import Quantization, read_quantization
 from flashinfer_bench.models.serving import ServingProfile
-from flashinfer_bench.models.sglang.leaves import LEAVES
 from flashinfer_bench.models.tree import ModuleNode, Weight
 from flashinfer_bench.ops.emit import emit
 from flashinfer_bench.ops.registry import parse_name
 
-PARALLEL = SimpleNamespace(tp_size=1, moe_ep_size=1, moe_tp_size=1, fused_shared_experts=0)
+LAYERS = Layers(ServingProfile(), "bfloat16")
 FP8 = Quantization("fp8", 8, family="fp8_block_scale")
 
 
 def leaf(name: str, layer: str, **given: Any) -> ModuleNode:
     """As SGLang's layer of that name makes it on one rank."""
-    full, found = next((key, it) for key, it in LEAVES.items() if key.endswith(f".{layer}"))
-    made = found.make(SimpleNamespace(**given), PARALLEL)
-    weights = [Weight(key, shape, "bfloat16", 2) for key, shape in made.weights.items() if shape]
-    class_name = full.rpartition(".")[2]
-    return ModuleNode(name, class_name, NOWHERE, "layer", found.kind, 1, dict(made.facts), weights)
+    return LAYERS.layer(name, layer, **given)
 
 
 def block(name: str, *children: ModuleNode, weights: tuple[Weight, ...] = ()) -> ModuleNode:
-    return ModuleNode(name, "Block", NOWHERE, "block", None, 1, {}, weights, children)
+    return layer_block(name, "Block", children, weights=weights)
 
 
 def linear(name: str, n: int, k: int) -> ModuleNode:

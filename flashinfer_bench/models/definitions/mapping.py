@@ -9,7 +9,7 @@ from typing import Any, Literal
 from flashinfer_bench.models.definitions.families import FAMILIES, Around, Gap, Inside, Use
 from flashinfer_bench.models.quantization import Quantization
 from flashinfer_bench.models.serving import ServingProfile
-from flashinfer_bench.models.tree import ModuleNode
+from flashinfer_bench.models.tree import ModuleNode, output_size
 from flashinfer_bench.ops.registry import format_name, operations
 
 _BOTH = frozenset({"plain", "fused"})
@@ -58,7 +58,7 @@ def map_layers(
     whether it is reached with a residual ("fused"), without ("plain") or both; where it is silent,
     both are given for norms of the model's width and plain for others.
     """
-    vocab_size, width = _output_size(root), _width(root)
+    vocab_size, width = output_size(root), _width(root)
     layers = []
     for path, node, parent in _layers(root):
         kinds = (norm_kinds or {}).get(path) or _usual_kinds(node, width)
@@ -115,23 +115,9 @@ def _usual_kinds(node: ModuleNode, width: Any) -> frozenset[str]:
     return _BOTH if isinstance(size, int) and size == width else frozenset({"plain"})
 
 
-def _embeddings(root: ModuleNode) -> list[ModuleNode]:
-    return [node for _, node in root.walk() if node.role == "embedding"]
-
-
 def _width(root: ModuleNode) -> Any:
-    found = _embeddings(root)
-    return found[0].facts.get("embedding_dim") if found else None
-
-
-def _output_size(root: ModuleNode) -> int | None:
-    """Words of the vocabulary, without padding where that is known."""
-    sizes = [node.facts.get("org_vocab_size") for node in _embeddings(root)]
-    if not sizes:
-        named = [node for _, node in root.walk() if node.name in ("lm_head", "embed_tokens")]
-        sizes = [it.shape[0] for node in named for it in node.weights if it.shape and it.is_known]
-    known = [it for it in sizes if isinstance(it, int)]
-    return known[-1] if known else None
+    sizes = (it.facts.get("embedding_dim") for _, it in root.walk() if it.role == "embedding")
+    return next(sizes, None)
 
 
 __all__ = ["LayerDefinition", "MappedLayer", "map_layers"]

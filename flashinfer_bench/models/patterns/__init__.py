@@ -28,7 +28,7 @@ from flashinfer_bench.models.sglang.build import ModelTree
 from flashinfer_bench.models.sglang.index import Architecture
 from flashinfer_bench.models.sglang.leaves import Impossible
 from flashinfer_bench.models.sglang.nodes import merged
-from flashinfer_bench.models.sglang.tensors import DTYPES
+from flashinfer_bench.models.sglang.tensors import model_dtype
 from flashinfer_bench.models.tree import ModuleNode
 
 _MIXERS: dict[Mixer, Callable[[Layers, Keys, LayerPlan, int], ModuleNode]] = {
@@ -58,7 +58,7 @@ def build_pattern_tree(
     profile, keys = profile or ServingProfile(), Keys.of(config)
     listed = config.get("architectures")
     name = architecture or (str(listed[0]) if listed and isinstance(listed, list) else "Model")
-    layers = Layers(profile, _dtype(keys))
+    layers = Layers(profile, model_dtype(keys.outer, keys.config))
     try:
         plans = plan_layers(keys)
         children = _children(layers, keys, plans)
@@ -82,16 +82,6 @@ def describe_plans(plans: list[LayerPlan]) -> str:
         parts = [_TITLES[it] for it in (*plan.mixers, plan.feed_forward) if it]
         kinds[" and ".join(parts)] = kinds.get(" and ".join(parts), 0) + 1
     return ", ".join(f"{count} layers of {parts}" for parts, count in kinds.items())
-
-
-def _dtype(keys: Keys) -> str:
-    """Half precision where whole or none is stated, as SGLang takes it."""
-    stated = next(
-        (it.get(key) for it in (keys.outer, keys.config) for key in ("dtype", "torch_dtype")
-         if it.get(key)), "",
-    )  # fmt: skip
-    name = str(stated).removeprefix("torch.")
-    return name if name in DTYPES and name not in ("float32", "float") else "float16"
 
 
 def _children(layers: Layers, keys: Keys, plans: list[LayerPlan]) -> list[ModuleNode]:

@@ -23,7 +23,7 @@ from flashinfer_bench.models.sglang.nodes import ClassFacts, TreeBuilder
 from flashinfer_bench.models.sglang.settings import Platform, Settings
 from flashinfer_bench.models.sglang.source import SglangSource
 from flashinfer_bench.models.sglang.stand_ins import stand_ins
-from flashinfer_bench.models.sglang.tensors import DTYPES, Net
+from flashinfer_bench.models.sglang.tensors import Net, model_dtype
 from flashinfer_bench.models.tree import ModuleNode
 
 _UTILITIES = "sglang.srt.layers.moe.utils"
@@ -72,7 +72,9 @@ def build_tree(
     such an architecture) and DataError (SGLang refuses the configuration or the partition).
     """
     profile = profile or ServingProfile()
-    evaluation = Evaluation(sglang, profile, transformers, _dtype(config))
+    evaluation = Evaluation(
+        sglang, profile, transformers, model_dtype(config, config.get("text_config") or {})
+    )
     with paused_gc(), _refusals(" or ".join(_listed(config, architecture))):
         found, built = evaluation.choose(dict(config), architecture)
         if built is None:
@@ -113,14 +115,6 @@ def build_default_tree(
 
 def _listed(config: Mapping[str, Any], stated: str | None) -> list[str]:
     return [stated] if stated else list(config.get("architectures") or ())
-
-
-def _dtype(config: Mapping[str, Any]) -> str:
-    """As SGLang's `--dtype auto` takes it: half precision where whole or none is stated."""
-    text = config.get("text_config") or {}
-    stated = config.get("dtype") or config.get("torch_dtype") or text.get("torch_dtype")
-    name = str(stated).removeprefix("torch.")
-    return name if name in DTYPES and name not in ("float32", "float") else "float16"
 
 
 class Evaluation:

@@ -31,6 +31,14 @@ DTYPES.update(long=DTYPES["int64"], int=DTYPES["int32"], half=DTYPES["float16"])
 DTYPES.update(float=DTYPES["float32"], double=DTYPES["float64"], short=DTYPES["int16"])
 
 
+def model_dtype(*configs: Mapping[str, Any]) -> str:
+    """As SGLang's `--dtype auto` takes what configurations state, the first that does: half
+    precision where whole or none is stated."""
+    stated = (it.get(key) for it in configs for key in ("dtype", "torch_dtype"))
+    name = str(next((it for it in stated if it), None)).removeprefix("torch.")
+    return name if name in DTYPES and name not in ("float32", "float") else "float16"
+
+
 class Tensor:
     """A shape and a dtype; what is computed from it is another tensor, of unknown shape."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -57,7 +58,7 @@ class Frame:
 
 
 @dataclass
-class Expressions:
+class Expressions(ABC):
     """Evaluates, and notes calls."""
 
     files: Files
@@ -66,14 +67,17 @@ class Expressions:
     sites: list[tuple[ast.Call, Frame]] = field(default_factory=list)
     """Calls that are being followed, the outermost first."""
 
+    @abstractmethod
     def call(self, method: Method, args: list[Any], keywords: Mapping[str, Any]) -> Any:
-        raise NotImplementedError
+        """Walks a function; what it returns."""
 
+    @abstractmethod
     def note(self, name: str, node: ast.AST, frame: Frame) -> None:
-        raise NotImplementedError
+        """Notes a kernel."""
 
+    @abstractmethod
     def note_module(self, module: Object, residual: Any, node: ast.AST, frame: Frame) -> None:
-        raise NotImplementedError
+        """Notes a module of the tree."""
 
     def value(self, node: ast.expr, frame: Frame) -> Any:
         """What an expression gives; the calls inside are noted."""
@@ -167,7 +171,7 @@ class Expressions:
             if found is not None and not _is_kernel(owner.name):
                 return Token(f"{last}.{name}")
             return self.full(f"{owner.name}.{name}")
-        return self.objects.wrapper(name, node) or OPTION
+        return OPTION
 
     def item(self, owner: Any, node: ast.Subscript, frame: Frame) -> Any:
         index = self.value(node.slice, frame)

@@ -9,7 +9,7 @@ from typing import Any
 from flashinfer_bench.models.sglang.build import ModelTree
 from flashinfer_bench.models.sglang.kernels.files import Definition, File, Files, flat, imported
 from flashinfer_bench.models.sglang.kernels.sizes import fused_experts
-from flashinfer_bench.models.sglang.kernels.tables import platform_of
+from flashinfer_bench.models.sglang.kernels.tables import REGISTRY, platform_of
 from flashinfer_bench.models.sglang.kernels.values import (
     OPTION,
     SOMETHING,
@@ -155,10 +155,6 @@ class Objects:
         self._init[id(node)] = found
         return found
 
-    def wrapper(self, name: str, node: ast.Attribute) -> Wrapper | None:
-        """Attributes of run-time objects are not told apart here."""
-        return None
-
     def wrapper_called(self, node: ast.expr, method: Method) -> Wrapper | None:
         """By the words of its name, of those that the file makes; else by those of the class."""
         while isinstance(node, ast.Subscript):
@@ -191,7 +187,7 @@ class Objects:
 
     def backend(self, name: str, *, latent: bool) -> Object | None:
         """The class of an attention backend, by the registry of this version."""
-        file = self.files.module(_REGISTRY)
+        file = self.files.module(REGISTRY)
         for node in file.functions.values() if file else ():
             if file is None or not _registers(node, name):
                 continue
@@ -206,9 +202,6 @@ class Objects:
             if returned:
                 return self.of_class(returned[-1] if latent else returned[0])
         return None
-
-
-_REGISTRY = "sglang.srt.layers.attention.attention_registry"
 
 
 def _registers(node: Definition, name: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flashinfer_bench.models.sglang.build import ModelTree
-from flashinfer_bench.models.tree import ModuleNode
+from flashinfer_bench.models.tree import ModuleNode, output_size
 
 Sizes = tuple[tuple[str, int], ...]
 
@@ -11,7 +11,7 @@ Sizes = tuple[tuple[str, int], ...]
 def sizes_of(name: str, node: ModuleNode | None, tree: ModelTree) -> Sizes:
     """Those that do not vary with the batch, in the order of FlashInfer's arguments."""
     if node is None:
-        return _known(vocab_size=_vocabulary(tree))
+        return _known(vocab_size=output_size(tree.root))
     facts = node.facts
     if node.role == "norm":
         return _known(hidden_size=facts["hidden_size"])
@@ -37,12 +37,6 @@ def sizes_of(name: str, node: ModuleNode | None, tree: ModelTree) -> Sizes:
 
 def _known(**sizes: object) -> Sizes:
     return tuple((name, size) for name, size in sizes.items() if isinstance(size, int))
-
-
-def _vocabulary(tree: ModelTree) -> object:
-    """Of the logits: rows of the output projection without padding."""
-    rows = [it.facts.get("org_vocab_size") for _, it in tree.root.walk() if it.role == "embedding"]
-    return rows[-1] if rows else None
 
 
 def routed_experts(tree: ModelTree) -> object:
