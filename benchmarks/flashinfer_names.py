@@ -18,8 +18,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flashinfer_bench.models.definitions.mapping import map_layers
-from flashinfer_bench.models.extraction import extract_model
+from flashinfer_bench.models.extraction import extract_model, map_model
 from flashinfer_bench.ops.registry import parse_name
 
 MODELS = (
@@ -63,7 +62,7 @@ def definitions(model: str, sglang: str | None, transformers: str | None) -> Ite
     extracted = extract_model(
         name, offline=True, sglang_path=sglang, transformers_path=transformers, **serving
     )
-    layers = map_layers(extracted.tree.root, extracted.serving.profile, extracted.quantization)
+    layers = map_model(extracted)
     yield from dict.fromkeys(it.name for layer in layers for it in layer.definitions)
 
 

@@ -126,10 +126,9 @@ def _write(model: ExtractedModel, existing: Collection[str], folder: Path) -> in
         layers_as_json,
         model_as_json,
     )
-    from flashinfer_bench.models.definitions.mapping import map_layers
+    from flashinfer_bench.models.extraction import map_model
 
-    serving, calls = model.serving.profile, _calls(model)
-    layers = map_layers(model.tree.root, serving, model.quantization, existing=existing)
+    calls, layers = _calls(model), map_model(model, existing)
     _tell(model.notes)
     folder.mkdir(parents=True, exist_ok=True)
     for name, held in {
@@ -160,12 +159,10 @@ def _existing(datasets: list[str]) -> Collection[str]:
 def _definitions(model: ExtractedModel, existing: Collection[str], form: str) -> int:
     """A row for each definition, missing ones with advice, then the gaps."""
     from flashinfer_bench.models.as_json import layers_as_json
-    from flashinfer_bench.models.definitions.mapping import map_layers
     from flashinfer_bench.models.definitions.nearest import advise
+    from flashinfer_bench.models.extraction import map_model
 
-    layers = map_layers(
-        model.tree.root, model.serving.profile, model.quantization, existing=existing
-    )
+    layers = map_model(model, existing)
     found = [(it, layer) for layer in layers for it in layer.definitions]
     missing = {it.name: it.op_type for it, _ in found if it.status == "new"}
     advice = [advise(name, op_type, existing) for name, op_type in missing.items()]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench._version import __version__
 from flashinfer_bench.errors import AccessError
@@ -19,6 +19,9 @@ from flashinfer_bench.models.sglang.source import SglangSource, find_sglang
 from flashinfer_bench.models.sglang.transformers_source import find_transformers
 from flashinfer_bench.models.similarity import Likeness, closest_models
 from flashinfer_bench.models.tree import ModuleNode
+
+if TYPE_CHECKING:
+    from flashinfer_bench.models.definitions.mapping import MappedLayer
 
 
 @dataclass(frozen=True)
@@ -87,6 +90,16 @@ def _sglang(path: str | Path | None, *, offline: bool) -> tuple[SglangSource | N
         return None, [str(error)]
 
 
+def map_model(model: ExtractedModel, existing: Collection[str] = ()) -> list[MappedLayer]:
+    """Definitions of every layer; those in `existing` are marked so."""
+    from flashinfer_bench.models.definitions.mapping import map_layers
+    from flashinfer_bench.models.sglang.kernels import norm_kinds
+
+    tree, profile = model.tree, model.serving.profile
+    kinds = norm_kinds(tree, tree.source, profile) if tree.source else None
+    return map_layers(tree.root, profile, model.quantization, existing=existing, norm_kinds=kinds)
+
+
 class _Trees:
     """Trees of one model by how it is served, each built once."""
 
@@ -143,8 +156,13 @@ def _files(sglang: SglangSource) -> list[Path]:
 
 
 def unquantized(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration without its quantisation, which changes dtypes but no shapes."""
-    return {key: it for key, it in config.items() if key != "quantization_config"}
+    """The configuration without its quantisation, which changes dtypes but no shapes.
+
+    SGLang serves in bfloat16 what mxfp4 leaves whole.
+    """
+    quantization = read_quantization(config)
+    whole = {"dtype": "bfloat16"} if quantization and quantization.method == "mxfp4" else {}
+    return {**{key: it for key, it in config.items() if key != "quantization_config"}, **whole}
 
 
 def weight_bytes(root: ModuleNode, quantization: Quantization | None) -> float:
@@ -159,4 +177,4 @@ def weight_bytes(root: ModuleNode, quantization: Quantization | None) -> float:
     return total
 
 
-__all__ = ["ExtractedModel", "extract_model", "unquantized", "weight_bytes"]
+__all__ = ["ExtractedModel", "extract_model", "map_model", "unquantized", "weight_bytes"]

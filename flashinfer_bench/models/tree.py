@@ -150,6 +150,16 @@ def output_size(root: ModuleNode) -> int | None:
     return known[-1] if known else None
 
 
+def decay_rule(node: ModuleNode, parent: ModuleNode) -> str:
+    """Of linear attention: `gdn` has one decay a head, `kda` one a channel, `lightning` none that
+    is learnt."""
+    sizes = {it.name: it.elements for it in parent.weights if it.name in ("A_log", "dt_bias")}
+    if not sizes:
+        return "lightning"
+    same = set(sizes.values()) == {node.facts["num_v_heads"]} and len(sizes) == 2
+    return "gdn" if same else "kda"
+
+
 def main_list(root: ModuleNode) -> ModuleNode | None:
     """The list of modules that holds most of the parameters; None where there is none."""
     lists = [node for _, node in root.walk() if any(it.items for it in node.children)]
@@ -171,4 +181,12 @@ def layer_runs(root: ModuleNode) -> list[LayerRun]:
     return runs
 
 
-__all__ = ["LayerRun", "ModuleNode", "Weight", "layer_runs", "main_list", "output_size"]
+__all__ = [
+    "LayerRun",
+    "ModuleNode",
+    "Weight",
+    "decay_rule",
+    "layer_runs",
+    "main_list",
+    "output_size",
+]

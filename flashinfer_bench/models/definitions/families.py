@@ -14,7 +14,7 @@ from typing import Any
 from flashinfer_bench.models.definitions.paging import SPARSE, page_size
 from flashinfer_bench.models.quantization import Quantization
 from flashinfer_bench.models.serving import ServingProfile
-from flashinfer_bench.models.tree import ModuleNode
+from flashinfer_bench.models.tree import ModuleNode, decay_rule
 
 
 @dataclass(frozen=True)
@@ -202,9 +202,7 @@ def indexer(node: ModuleNode, around: Around) -> Found:
 def linear_attention(node: ModuleNode, around: Around) -> Found:
     """The gated delta rule has one decay a head; other rules have no operation yet."""
     facts = node.facts
-    decays = [it.elements for it in around.parent.weights if it.name in ("A_log", "dt_bias")]
-    same = facts["head_q_dim"] == facts["head_v_dim"]
-    if decays != [facts["num_v_heads"]] * 2 or not same:
+    if decay_rule(node, around.parent) != "gdn" or facts["head_q_dim"] != facts["head_v_dim"]:
         return Gap(f"linear attention ({around.parent.class_name})")
     constants = {"num_q_heads": facts["num_k_heads"], "num_v_heads": facts["num_v_heads"]}
     constants["head_size"] = facts["head_q_dim"]

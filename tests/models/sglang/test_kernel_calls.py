@@ -13,14 +13,21 @@ import ast
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
+from flashinfer_bench.models.quantization import Quantization
 from flashinfer_bench.models.serving import ServingProfile
 from flashinfer_bench.models.sglang.build import ModelTree, build_tree
-from flashinfer_bench.models.sglang.kernels import KernelCall, flashinfer_calls, kernel_calls
+from flashinfer_bench.models.sglang.kernels import (
+    KernelCall,
+    flashinfer_calls,
+    kernel_calls,
+    norm_kinds,
+)
 from flashinfer_bench.models.sglang.kernels.files import Files
 from flashinfer_bench.models.sglang.kernels.objects import Objects
 from flashinfer_bench.models.sglang.kernels.tables import platform_truth, situation
@@ -66,10 +73,73 @@ def helper(run, x):
 """
 
 
-def walked(tmp_path: Path, cls: str, method: str, **given: Any) -> Walker:
+CHOSEN = """
+from functools import partial
+from sgl_kernel import fast, plain, small
+
+
+def dispatch(size):
+    if size == 32:
+        return partial(run_small, size=size)
+    backend = get_backend()
+    if backend.is_auto():
+        chosen = run_fast
+    else:
+        chosen = run_plain
+    return chosen
+
+
+def run_small(x, size):
+    return small(x)
+
+
+def run_fast(x):
+    return fast(x)
+
+
+def run_plain(x):
+    return plain(x)
+
+
+class FastKernel:
+    def decode(self, x):
+        return fast(x)
+
+
+class PlainKernel:
+    def decode(self, x):
+        return plain(x)
+
+
+class TheKernelDispatcher:
+    def __init__(self, backend):
+        slow = PlainKernel()
+        if backend.is_plain():
+            self.kernel = slow
+        else:
+            self.kernel = FastKernel()
+
+    def decode(self, x):
+        return self.kernel.decode(x)
+
+
+class Method:
+    def __init__(self, size, backend):
+        self.product = dispatch(size)
+        self.dispatcher = TheKernelDispatcher(backend)
+
+    def apply(self, x):
+        return self.product(x)
+
+    def forward_decode(self, x):
+        return self.dispatcher.decode(x)
+"""
+
+
+def walked(tmp_path: Path, cls: str, method: str, *, source: str = NORM, **given: Any) -> Walker:
     package = tmp_path / "sglang"
     package.mkdir(exist_ok=True)
-    (package / "norm.py").write_text(NORM)
+    (package / "norm.py").write_text(source)
     files = Files(package)
     objects = Objects(files, ModelTree(None, FLASHINFER, None))  # type: ignore[arg-type]
     made = objects.of_class(f"sglang.norm.{cls}")
@@ -109,6 +179,55 @@ def test_inherited_methods_and_imports_inside(tmp_path: Path, mode: str, kernel:
     served = situation(mode, cached_prefix=False, sampling="greedy", backend="flashinfer")
     walker = walked(tmp_path, "Derived", "forward", state=served)
     assert [it.name for it in walker.events] == [kernel]
+
+
+@pytest.mark.parametrize(
+    ("method", "expected"),
+    [
+        (
+            "apply",
+            [
+                ("sgl_kernel.small", "size == 32"),
+                ("sgl_kernel.fast", "not (size == 32) and backend.is_auto()"),
+                ("sgl_kernel.plain", "not (size == 32) and not (backend.is_auto())"),
+            ],
+        ),
+        (
+            "forward_decode",
+            [
+                ("sgl_kernel.plain", "backend.is_plain()"),
+                ("sgl_kernel.fast", "not (backend.is_plain())"),
+            ],
+        ),
+    ],
+)
+def test_what_a_constructor_chooses_is_followed(
+    tmp_path: Path, method: str, expected: list[tuple[str, str]]
+) -> None:
+    events = walked(tmp_path, "Method", method, source=CHOSEN).events
+    assert [(it.name, " and ".join(map(str, it.conditions))) for it in events] == expected
+
+
+def test_the_name_at_the_call_is_told(tmp_path: Path) -> None:
+    walker = walked(tmp_path, "Derived", "forward")
+    assert {(it.name, it.called_as) for it in walker.events} == {
+        ("sgl_kernel.fused_add_rmsnorm", "fused_add_rmsnorm"),
+        ("sgl_kernel.rmsnorm", "rmsnorm"),
+        ("flashinfer.norm.layernorm", "ln"),
+    }
+
+
+def test_functions_registered_under_a_name(tmp_path: Path) -> None:
+    package = tmp_path / "sglang" / "runners"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "one.py").write_text(
+        "@register('none', 'fast')\ndef run(x):\n    return x\n\n"
+        "@register('none', 'slow')\ndef other(x):\n    return x\n"
+    )
+    files = Files(tmp_path / "sglang")
+    found = files.decorated("sglang.runners", "register", "fast")
+    assert [node.name for _, node in found] == ["run"]
 
 
 @pytest.mark.parametrize(
@@ -190,19 +309,36 @@ def test_every_call_is_in_the_source_at_its_place(model: str) -> None:
 
 
 def _names(source: SglangSource, call: KernelCall) -> bool:
-    """Whether a call begins on that line whose text names the kernel, or an alias of it."""
-    tree = ast.parse((source.package.parent / call.place.file).read_text())
-    calls = [
-        it for it in ast.walk(tree) if isinstance(it, ast.Call) and it.lineno == call.place.line
-    ]
-    last = call.kernel.rpartition(".")[2]
-    texts = [ast.unparse(it) for it in calls]
-    return any(last in it for it in texts) or _renamed(
-        tree, [it.partition("(")[0] for it in texts], last
-    )
+    """Whether a call begins on that line whose text has the name that is told."""
+    text = (source.package.parent / call.place.file).read_text()
+    calls = (it for it in ast.walk(ast.parse(text)) if isinstance(it, ast.Call))
+    there = [ast.unparse(it) for it in calls if it.lineno == call.place.line]
+    return any(call.called_as in it for it in there)
 
 
-def _renamed(tree: ast.AST, called: list[str], last: str) -> bool:
-    imports = (it for it in ast.walk(tree) if isinstance(it, ast.ImportFrom))
-    names = {alias.asname: alias.name for it in imports for alias in it.names}
-    return any(names.get(name) == last for name in called)
+def test_how_norms_are_reached() -> None:
+    tree, source = real_tree(DSV3, FLASHINFER)
+    kinds = norm_kinds(tree, source, FLASHINFER)
+    first = "model.layers.0"
+    assert {path.removeprefix(f"{first}."): it for path, it in kinds.items() if first in path} == {
+        "input_layernorm": {"plain", "fused"},
+        "post_attention_layernorm": {"fused"},
+        "self_attn.q_a_layernorm": {"plain"},
+        "self_attn.kv_a_layernorm": {"plain"},
+    }
+    assert "fused" in kinds["model.norm"]  # 0.5.13 has a branch without a residual too
+
+
+def test_kernels_of_quantised_layers_and_of_runners() -> None:
+    tree, source = real_tree(DSV3, FLASHINFER)
+    fp8 = Quantization("fp8", 8, family="fp8_block_scale")
+    calls = kernel_calls(tree, source, FLASHINFER, fp8)
+    products = {it.flashinfer for it in calls if it.module.endswith("o_proj")}
+    assert "flashinfer.gemm.gemm_fp8_nt_groupwise" in products
+    profile = replace(FLASHINFER, moe_runner="flashinfer_trtllm")
+    apis = {
+        it.flashinfer
+        for it in kernel_calls(tree, source, profile, fp8)
+        if it.module.endswith("experts")
+    }
+    assert "flashinfer.fused_moe.trtllm_fp8_block_scale_moe" in apis

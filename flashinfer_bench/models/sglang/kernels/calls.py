@@ -13,23 +13,27 @@ from flashinfer_bench.models.sglang.build import ModelTree
 from flashinfer_bench.models.sglang.kernels.files import files_of
 from flashinfer_bench.models.sglang.kernels.objects import Objects
 from flashinfer_bench.models.sglang.kernels.tables import (
+    DEFAULT_BACKENDS,
+    DEFAULT_RUNNERS,
     ENTRIES,
     HANDED_OVER,
+    LINEAR_ATTENTION,
+    OTHER_BACKEND,
     QUANTISED,
     RUNNERS,
     SAMPLER,
     STANDING,
     WRAPPER_METHODS,
+    Standing,
 )
-from flashinfer_bench.models.sglang.kernels.values import SOMETHING, Object
+from flashinfer_bench.models.sglang.kernels.values import SOMETHING, Method, Object
 from flashinfer_bench.models.sglang.kernels.walker import Event, Walker
 from flashinfer_bench.models.sglang.source import SglangSource
-from flashinfer_bench.models.tree import ModuleNode
+from flashinfer_bench.models.tree import ModuleNode, decay_rule
 
 Mode = Literal["decode", "prefill", "any"]
-Entry = tuple[Object, str, Mode]
+Entry = tuple[Method, Mode]
 _MODULES = {"BatchDecode": "decode", "BatchPrefill": "prefill", "BatchMLA": "mla"}
-_BACKENDS = {8: "flashinfer", 9: "fa3", 10: "trtllm_mha"}
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,8 @@ class KernelCall:
     """Dotted path in the tree; `sampler` for what follows the model."""
     kernel: str
     """By the imports of the file that calls it."""
+    called_as: str
+    """Name in the line of `place`: another one where an import or a variable renames it."""
     flashinfer: str | None
     """The API of FlashInfer that it ends in."""
     mode: Mode
@@ -63,9 +69,11 @@ def flashinfer_api(kernel: str) -> str | None:
     return kernel
 
 
-def attention_backend(profile: ServingProfile) -> str:
+def attention_backend(profile: ServingProfile, tree: ModelTree) -> str:
     """The one of a profile, else what SGLang takes on its GPU."""
-    return profile.attention_backend or _BACKENDS.get(profile.capability[0], "flashinfer")
+    latent = has_latent_attention(tree)
+    chosen = DEFAULT_BACKENDS[latent].get(profile.capability[0], OTHER_BACKEND[latent])
+    return profile.attention_backend or chosen
 
 
 class Entries:
@@ -81,45 +89,88 @@ class Entries:
         self.profile, self.quantization = profile, quantization
         self.tree, self.files = tree, files_of(source.package)
         self.objects = Objects(self.files, tree)
-        latent = any("kv_lora_rank" in it.attributes for it in tree.classes.values())
-        self.latent = latent and _has_latent_attention(tree.root)
-        self.backend = self.objects.backend(attention_backend(profile), latent=self.latent)
+        self.nodes = dict(tree.root.walk())
+        backend = attention_backend(profile, tree)
+        self.backend = self.objects.backend(backend, latent=has_latent_attention(tree))
 
     def of(self, node: ModuleNode, path: str) -> list[Entry]:
-        """Of a module: the object and the methods."""
+        """Of a module: the methods that run it, and while what is served."""
         if node.role == "embedding" and "with_bias" in node.facts:
             return []  # an output projection, which the logits' own layer multiplies by
         if node.role == "attention" and self.backend is not None:
-            return [
-                (self.backend, "forward_decode", "decode"),
-                (self.backend, "forward_extend", "prefill"),
-            ]
+            return self.served_by(self.backend)
+        if node.role == "linear attention":
+            parent = self.nodes.get(path.rpartition(".")[0], node)
+            return self.served_by(self.linear_backend(decay_rule(node, parent)))
         it = self.objects.module(node, path)
         for name in ENTRIES.get(node.role or "", ("forward",)):
-            if node.role not in ("linear", "embedding", "experts") and it.method(name) is not None:
-                return [(it, name, "any")]
-        standing = self.standing(node, path)
-        made = self.objects.of_class(f"{standing[0]}.{standing[1]}") if standing else None
-        return [(made, standing[2], "any")] if made is not None and standing else []
+            method = it.method(name)
+            if node.role not in ("linear", "embedding", "experts") and method is not None:
+                return [(method, "any")]
+        found = [self.standing_method(it) for it in self.standing(node, path)]
+        if node.role == "experts":
+            found += self.fused_experts()
+        return [(it, "any") for it in found if it is not None]
 
-    def standing(self, node: ModuleNode, path: str) -> tuple[str, str, str] | None:
+    def served_by(self, backend: Object | None) -> list[Entry]:
+        """Decode and prefill of an attention backend."""
+        names: dict[str, Mode] = {"forward_decode": "decode", "forward_extend": "prefill"}
+        methods = {name: backend.method(name) if backend else None for name in names}
+        return [(it, names[name]) for name, it in methods.items() if it is not None]
+
+    def linear_backend(self, rule: str) -> Object | None:
+        made = (self.objects.of_class(".".join(it)) for it in LINEAR_ATTENTION[rule])
+        return next((it for it in made if it is not None), None)
+
+    def standing(self, node: ModuleNode, path: str) -> tuple[Standing, ...]:
         """Where the kernels of a role are, by the runner of experts and by quantisation."""
-        if node.role == "experts" and self.profile.moe_runner not in RUNNERS:
-            return None
-        chosen, quantization = STANDING.get(node.role or ""), self.quantization
-        if quantization is None or quantization.bits_of(path, node.role, 2.0) == 16:
+        usual = STANDING.get(node.role or "")
+        chosen = (usual,) if usual else ()
+        runner = self.runner()
+        if node.role == "experts" and runner != "triton":
+            core = "".join(it.title() for it in runner.split("_")) + "RunnerCore"
+            chosen = ((f"{RUNNERS}.{runner}", core, "run"),)
+        method = self.quantised(node, path)
+        if method is None:
             return chosen
-        if node.role == "experts" and quantization.family in QUANTISED:
-            return chosen  # the same runner
-        return QUANTISED.get(quantization.family, {}).get(node.role or "")
+        # experts run in their method, in a runner that it makes, or in both
+        return (method, *chosen) if node.role == "experts" else (method,)
+
+    def quantised(self, node: ModuleNode, path: str) -> Standing | None:
+        """The method of a quantised layer; None where it is not, or none is known."""
+        quantization, role = self.quantization, node.role or ""
+        if quantization is None or quantization.bits_of(path, role, 2.0) == 16:
+            return None
+        for method in (quantization.method, ""):
+            rows = QUANTISED.get((method, quantization.family), {})
+            if role in rows and self.objects.of_class(".".join(rows[role][:2])) is not None:
+                return rows[role]
+        return None
+
+    def standing_method(self, standing: Standing) -> Method | None:
+        made = self.objects.of_class(".".join(standing[:2]))
+        return made.method(standing[2]) if made is not None else None
+
+    def runner(self) -> str:
+        """Of experts: the one of a profile, else what SGLang takes for such weights."""
+        family = self.quantization.family if self.quantization else ""
+        chosen = DEFAULT_RUNNERS.get(family, {}).get(self.profile.capability[0], "triton")
+        return chosen if self.profile.moe_runner == "auto" else self.profile.moe_runner
+
+    def fused_experts(self) -> list[Method | None]:
+        """Functions that a version registers for a runner of experts."""
+        runner = self.runner()
+        if runner == "triton":
+            return []
+        return [Method(*it) for it in self.files.decorated(RUNNERS, "register_fused_func", runner)]
 
     def sampler(self) -> list[Entry]:
-        made = self.objects.of_class(".".join(SAMPLER[:2]))
-        return [(made, SAMPLER[2], "any")] if made is not None else []
+        method = self.standing_method(SAMPLER)
+        return [(method, "any")] if method is not None else []
 
     def walk(
         self,
-        entry: Entry,
+        method: Method,
         situation: Mapping[str, Any],
         keywords: Mapping[str, Any] | None = None,
         *,
@@ -128,16 +179,17 @@ class Entries:
         """One walk; its events are in order."""
         self.objects.situation = situation
         walker = Walker(self.files, self.objects, situation, decided=decided)
-        method = entry[0].method(entry[1])
-        if method is not None:
-            known = {it.arg for it in (*method.node.args.args, *method.node.args.kwonlyargs)}
-            given = {key: it for key, it in (keywords or {}).items() if key in known}
-            walker.call(method, [], given)
+        known = {it.arg for it in (*method.node.args.args, *method.node.args.kwonlyargs)}
+        given = {key: it for key, it in (keywords or {}).items() if key in known}
+        walker.call(method, [], given)
         return walker
 
 
-def _has_latent_attention(root: ModuleNode) -> bool:
-    leaves = [it for _, it in root.walk() if it.role == "attention"]
+def has_latent_attention(tree: ModelTree) -> bool:
+    """Whether it is computed on a compressed key and value."""
+    if not any("kv_lora_rank" in it.attributes for it in tree.classes.values()):
+        return False
+    leaves = [it for _, it in tree.root.walk() if it.role == "attention"]
     return any(
         it.facts["tp_k_head_num"] == 1 and it.facts["head_dim"] != it.facts["v_head_dim"]
         for it in leaves
@@ -152,22 +204,37 @@ def kernel_calls(
 ) -> list[KernelCall]:
     """Of all modules of a tree, under whichever tests, those for other platforms left out.
 
-    Weights of a quantisation that is not fp8, and experts of a runner that is not Triton's, are
-    not looked into.
+    Of quantised experts both their method and a runner's kernels are listed, as the method may
+    run either.
     """
     entries = Entries(tree, sglang, profile, quantization)
     walks = {(path, node.place): (path, node) for path, node in tree.root.walk()}
     events: list[tuple[str, Mode, ModuleNode | None, Event]] = []
     known: dict[Any, list[tuple[Mode, Event]]] = {}
     for path, node in walks.values():
-        if node.shared:
+        if node.shared and node.role != "rope":  # one table for many layers, which each run it
             continue
         for mode, event in _events(entries, node, path, known):
             events.append((path, mode, node, event))
-    for entry in entries.sampler():
-        events += [("sampler", "any", None, it) for it in entries.walk(entry, {}).events]
+    for method, _ in entries.sampler():
+        events += [("sampler", "any", None, it) for it in entries.walk(method, {}).events]
     callers = {event.name: event for _, _, _, event in reversed(events) if event.is_module}
     return list(_reported(events, callers))
+
+
+def norm_kinds(
+    tree: ModelTree, sglang: SglangSource, profile: ServingProfile
+) -> dict[str, frozenset[str]]:
+    """Path of a norm -> how its callers reach it: `fused` with a residual, `plain` without."""
+    entries, found = Entries(tree, sglang, profile), dict[str, set[str]]()
+    norms = {path for path, node in tree.root.walk() if node.role == "norm"}
+    for path, node in tree.root.walk():
+        if node.children and node.role is None:
+            for _, event in _events(entries, node, path, {}):
+                if event.is_module and event.name in norms:
+                    kind = "plain" if event.residual is None else "fused"
+                    found.setdefault(event.name, set()).add(kind)
+    return {path: frozenset(kinds) for path, kinds in found.items()}
 
 
 def _events(
@@ -175,12 +242,13 @@ def _events(
 ) -> list[tuple[Mode, Event]]:
     """Of one module; leaves of one class are walked once."""
     standing = entries.standing(node, path)
-    key = (node.place, node.role, standing) if not node.children else path
+    alike = not node.children and node.role != "linear attention"
+    key = (node.place, node.role, standing) if alike else path
     if key not in known:
         known[key] = [
-            (entry[2], event)
-            for entry in entries.of(node, path)
-            for event in entries.walk(entry, {}, {"residual": SOMETHING}).events
+            (mode, event)
+            for method, mode in entries.of(node, path)
+            for event in entries.walk(method, {}, {"residual": SOMETHING}).events
         ]
     return known[key]
 
@@ -195,7 +263,8 @@ def _reported(
     for (path, name, mode, place), found in ways.items():
         caller = callers.get(path)
         yield KernelCall(
-            *(path, name, flashinfer_api(name), mode, " and ".join(_shared_tests(found))),
+            *(path, name, found[0].called_as, flashinfer_api(name), mode),
+            " and ".join(_shared_tests(found)),
             *(place, found[0].snippet, caller.place if caller else None),
         )
 
@@ -217,4 +286,11 @@ def _fits(
     return not tests or bool(tests & given)
 
 
-__all__ = ["Entries", "KernelCall", "attention_backend", "flashinfer_api", "kernel_calls"]
+__all__ = [
+    "Entries",
+    "KernelCall",
+    "attention_backend",
+    "flashinfer_api",
+    "kernel_calls",
+    "norm_kinds",
+]

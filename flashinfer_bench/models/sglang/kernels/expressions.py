@@ -14,6 +14,7 @@ from flashinfer_bench.models.sglang.kernels.tables import (
     KERNEL_NAMES,
     KERNEL_PACKAGES,
     NO_KERNELS,
+    OTHER_PLATFORMS,
     WRAPPER_METHODS,
     platform_of,
 )
@@ -21,19 +22,25 @@ from flashinfer_bench.models.sglang.kernels.values import (
     ARITHMETIC,
     OPTION,
     SOMETHING,
+    Alternatives,
     Boundary,
+    Condition,
     Full,
+    Given,
     Method,
     Object,
     Open,
     Token,
     Wrapper,
+    alternatives,
     compared,
     truth,
 )
 
 TOKENS = 64
 """Of a batch: not none, and no limit of a kernel for few tokens or many."""
+_QUESTIONS = ("is_", "can_", "get_", "has_", "load_", "should_", "use_", "current_")
+"""Begins of names of functions beside kernels that start none."""
 _BUILTINS = {
     "any": any,
     "all": all,
@@ -55,6 +62,8 @@ class Frame:
     imports: dict[str, str] = field(default_factory=dict)
     """Of import statements inside it."""
     result: Any = SOMETHING
+    results: list[tuple[tuple[Condition, ...], Any]] = field(default_factory=list)
+    """All that it may return, where branches are not decided."""
 
 
 @dataclass
@@ -66,6 +75,7 @@ class Expressions(ABC):
     situation: Mapping[str, Any]
     sites: list[tuple[ast.Call, Frame]] = field(default_factory=list)
     """Calls that are being followed, the outermost first."""
+    conditions: tuple[Condition, ...] = ()
 
     @abstractmethod
     def call(self, method: Method, args: list[Any], keywords: Mapping[str, Any]) -> Any:
@@ -159,6 +169,8 @@ class Expressions(ABC):
                 return held
         if isinstance(owner, dict) and name in owner:
             return owner[name]
+        if isinstance(owner, Alternatives):
+            return alternatives((tests, self.attribute(it, node)) for tests, it in owner.ways)
         stated = self.stated(name)
         if stated is not OPTION:
             return stated
@@ -181,8 +193,8 @@ class Expressions(ABC):
             return TOKENS
         if ast.unparse(node) in ("gating_output.shape[1]", "router_logits.shape[1]"):
             return self.situation.get("num_experts", SOMETHING)
-        if isinstance(owner, (list, tuple)) and isinstance(index, int) and index < len(owner):
-            return owner[index]
+        if isinstance(owner, (list, tuple)) and isinstance(index, int):
+            return owner[index] if -len(owner) <= index < len(owner) else SOMETHING
         return SOMETHING
 
     def operation(self, node: ast.expr, frame: Frame) -> Any:
@@ -228,6 +240,28 @@ class Expressions(ABC):
                 self.note(f"{wrapper.name}.{node.func.attr}", node, frame)
                 return SOMETHING
         target = self.value(node.func, frame)
+        if isinstance(target, Full) and target.name.rpartition(".")[2] == "partial" and args:
+            return args[0]
+        return self.reached(target, node, args, keywords, frame)
+
+    def reached(
+        self,
+        target: Any,
+        node: ast.Call,
+        args: list[Any],
+        keywords: Mapping[str, Any],
+        frame: Frame,
+    ) -> Any:
+        """What a call gives of something that is known."""
+        if isinstance(target, Given):
+            target = self.call(target.method, [], {})
+        if isinstance(target, Alternatives):
+            held = self.conditions
+            for tests, it in target.ways:
+                self.conditions = (*held, *tests)
+                self.reached(it, node, args, keywords, frame)
+            self.conditions = held
+            return SOMETHING
         if isinstance(target, Method):
             self.sites.append((node, frame))
             found = self.call(target, args, keywords)
@@ -267,8 +301,11 @@ class Expressions(ABC):
         if node.func.attr.startswith("prepare"):
             owner = self.value(node.func.value, frame)
             if isinstance(owner, Boundary):
-                start = self.situation.get("first_layer") and owner.first
-                self.note_module(owner.norm, None if start else SOMETHING, node, frame)
+                start = self.situation.get("first_layer", not self.situation) and owner.first
+                if start:
+                    self.note_module(owner.norm, None, node, frame)
+                if not start or not self.situation:
+                    self.note_module(owner.norm, SOMETHING, node, frame)
                 return SOMETHING
         return OPTION
 
@@ -311,9 +348,10 @@ def _residual(node: ast.Call, args: list[Any], keywords: Mapping[str, Any]) -> A
 
 
 def _is_kernel(name: str) -> bool:
-    if name.startswith(NO_KERNELS) or name.rpartition(".")[2].lstrip("_").startswith(
-        ("is_", "can_")
-    ):
+    last = name.rpartition(".")[2].lstrip("_")
+    if name.startswith(NO_KERNELS) or last.startswith(_QUESTIONS) or "support" in last:
+        return False
+    if set(name.replace("_", ".").split(".")) & {"aiter", "amd", *OTHER_PLATFORMS}:
         return False
     triton = ".attention." in name and ("triton" in name or ".fla." in name)
     return name in KERNEL_NAMES or name.startswith(KERNEL_PACKAGES) or triton

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections.abc import Iterator
 from functools import cached_property, lru_cache
 from pathlib import Path
 
@@ -67,18 +68,27 @@ class File:
 
 def flat(body: list[ast.stmt]) -> list[ast.stmt]:
     """Statements with those inside `if` and `try`, those of other platforms left out."""
-    found: list[ast.stmt] = []
+    return [it for it, _ in guarded(body)]
+
+
+Tests = tuple[tuple[ast.expr, bool], ...]
+
+
+def guarded(body: list[ast.stmt], tests: Tests = ()) -> Iterator[tuple[ast.stmt, Tests]]:
+    """The same, each with the tests around it and which way they go."""
     for it in body:
-        found.append(it)
+        yield it, tests
         if isinstance(it, ast.If):
             truth = platform_truth(it.test)
-            found += flat(it.body) if truth is not False else []
-            found += flat(it.orelse) if truth is not True else []
+            if truth is not False:
+                yield from guarded(it.body, tests if truth else (*tests, (it.test, True)))
+            if truth is not True:
+                held = tests if truth is False else (*tests, (it.test, False))
+                yield from guarded(it.orelse, held)
         elif isinstance(it, ast.Try):
-            found += flat([*it.body, *it.orelse])
+            yield from guarded([*it.body, *it.orelse], tests)
         elif isinstance(it, ast.With):
-            found += flat(it.body)
-    return found
+            yield from guarded(it.body, tests)
 
 
 def imported(statements: list[ast.stmt], file: str) -> dict[str, str]:
@@ -119,6 +129,20 @@ class Files:
         base = name.replace(".", "/")
         return self.named(f"{base}.py") or self.named(f"{base}/__init__.py")
 
+    def decorated(
+        self, package: str, decorator: str, argument: str
+    ) -> list[tuple[File, Definition]]:
+        """Functions of a package's modules that such a decorator registers under a name."""
+        folder = self.package.parent / package.replace(".", "/")
+        files = [self.module(f"{package}.{it.stem}") for it in sorted(folder.glob("*.py"))]
+        return [
+            (file, node)
+            for file in files
+            if file is not None
+            for node in file.functions.values()
+            if any(_is_call(it, decorator, argument) for it in node.decorator_list)
+        ]
+
     def definition(
         self, full: str, depth: int = 0
     ) -> tuple[File, Definition | ast.ClassDef] | None:
@@ -134,9 +158,15 @@ class Files:
         return self.definition(onward, depth + 1) if onward else None
 
 
+def _is_call(node: ast.expr, function: str, argument: str) -> bool:
+    if not isinstance(node, ast.Call) or ast.unparse(node.func).rpartition(".")[2] != function:
+        return False
+    return any(getattr(it, "value", None) == argument for it in node.args)
+
+
 @lru_cache(maxsize=4)
 def files_of(package: Path) -> Files:
     return Files(package)
 
 
-__all__ = ["Definition", "File", "Files", "files_of", "flat", "imported"]
+__all__ = ["Definition", "File", "Files", "Tests", "files_of", "flat", "guarded", "imported"]

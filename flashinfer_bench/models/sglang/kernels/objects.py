@@ -3,26 +3,54 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from flashinfer_bench.models.sglang.build import ModelTree
-from flashinfer_bench.models.sglang.kernels.files import Definition, File, Files, flat, imported
+from flashinfer_bench.models.sglang.kernels.files import (
+    Definition,
+    File,
+    Files,
+    Tests,
+    flat,
+    guarded,
+    imported,
+)
 from flashinfer_bench.models.sglang.kernels.sizes import fused_experts
 from flashinfer_bench.models.sglang.kernels.tables import REGISTRY, platform_of
 from flashinfer_bench.models.sglang.kernels.values import (
     OPTION,
     SOMETHING,
     Boundary,
+    Condition,
+    Given,
     Method,
     Object,
     Wrapper,
+    alternatives,
 )
 from flashinfer_bench.models.tree import ModuleNode
 
+_DEPTH = 4
 Bases = tuple[tuple[File, ast.ClassDef], ...]
 _FOLLOWED = ("LayerCommunicator", "IndicesUpdater", "ChunkKVRunner")
 """Parts of class names whose objects are followed where a constructor makes them."""
+_CHOSEN = ("Kernel", "KernelDispatcher", "RunnerCore")
+"""Ends of class names of which a constructor makes one of several."""
+
+
+@dataclass(frozen=True)
+class Assigned:
+    """A value that a constructor gives to a name or an attribute."""
+
+    file: File
+    value: ast.expr
+    at: int | None
+    """Place in a tuple that is unpacked."""
+    tests: Tests
+    names: Mapping[str, list[Assigned]]
+    """Names of the constructor's own."""
 
 
 class Objects:
@@ -31,7 +59,7 @@ class Objects:
     def __init__(self, files: Files, tree: ModelTree) -> None:
         self.files, self.tree = files, tree
         self._bases: dict[str, Bases] = {}
-        self._init: dict[int, dict[str, list[tuple[File, ast.expr, int | None]]]] = {}
+        self._init: dict[int, dict[str, list[Assigned]]] = {}
         self._wrappers: dict[str, list[tuple[set[str], str]]] = {}
         self.situation: Mapping[str, Any] = {}
 
@@ -96,13 +124,51 @@ class Objects:
     def made(self, owner: Object, name: str) -> Any:
         """What a constructor assigns to an attribute."""
         for file, node in owner.bases:
-            for there, value, at in reversed(self.assigned(file, node).get(name, [])):
-                found = self._made(owner, there, value, at)
+            rows = self.assigned(file, node).get(name, [])
+            for row in reversed(rows):
+                found = self._made(owner, row)
                 if found is not OPTION:
                     return found
+            chosen = alternatives(self._chosen(owner, rows)) if not self.situation else OPTION
+            if chosen is not OPTION:
+                return chosen
         return OPTION
 
-    def _made(self, owner: Object, file: File, value: ast.expr, at: int | None) -> Any:
+    def _chosen(self, owner: Object, rows: list[Assigned], depth: int = 0) -> Iterator[Any]:
+        """Tests and values of an attribute that a constructor chooses."""
+        for row in rows:
+            tests = tuple(
+                Condition(" ".join(ast.unparse(it).split()), way) for it, way in row.tests
+            )
+            for more, found in self._choices(owner, row, depth):
+                yield (*tests, *more), found
+
+    def _choices(self, owner: Object, row: Assigned, depth: int) -> Iterator[Any]:
+        value = row.value
+        if isinstance(value, ast.Name):
+            if depth < _DEPTH and value.id in row.names:
+                yield from self._chosen(owner, row.names[value.id], depth + 1)
+            elif value.id in row.file.functions:
+                yield (), Method(row.file, row.file.functions[value.id])
+        elif isinstance(value, ast.Call):
+            called, full = _last(value.func), _full(value.func, row.file)
+            if called.endswith(_CHOSEN):
+                made = self.of_class(full) or self.of_class(self._imported(row, called))
+                if made is not None:
+                    yield (), made
+            elif not called[:1].isupper() and isinstance(value.func, ast.Name):
+                found = self.files.definition(full)
+                node = found[1] if found else row.file.functions.get(called)
+                if isinstance(node, Definition):
+                    yield (), Given(Method(found[0] if found else row.file, node))
+
+    def _imported(self, row: Assigned, name: str) -> str:
+        """Full name by the import statements inside a constructor."""
+        held = row.names.get(f"import {name}")
+        return ast.unparse(held[0].value) if held else name
+
+    def _made(self, owner: Object, row: Assigned) -> Any:
+        file, value, at = row.file, row.value, row.at
         if isinstance(value, ast.Attribute) and getattr(value.value, "id", "") == "self":
             if value.attr in owner.children:
                 return self.attribute(owner, value.attr)
@@ -136,22 +202,26 @@ class Objects:
             return found if isinstance(found, Object) else None
         return None
 
-    def assigned(
-        self, file: File, node: ast.ClassDef
-    ) -> dict[str, list[tuple[File, ast.expr, int | None]]]:
+    def assigned(self, file: File, node: ast.ClassDef) -> dict[str, list[Assigned]]:
         """Attribute -> what the constructor of one class assigns to it, in source order."""
         if id(node) in self._init:
             return self._init[id(node)]
-        found: dict[str, list[tuple[File, ast.expr, int | None]]] = {}
+        found: dict[str, list[Assigned]] = {}
+        names: dict[str, list[Assigned]] = {}
         inits = [it for it in node.body if isinstance(it, Definition) and it.name == "__init__"]
-        for statement in flat(inits[0].body) if inits else ():
+        for statement, tests in guarded(inits[0].body) if inits else ():
+            for name, full in imported([statement], file.name).items():
+                value = ast.parse(full, mode="eval").body
+                names[f"import {name}"] = [Assigned(file, value, None, (), names)]
             if isinstance(statement, ast.Assign):
                 target = statement.targets[0]
                 many = isinstance(target, ast.Tuple)
                 for at, it in enumerate(target.elts if isinstance(target, ast.Tuple) else [target]):
+                    row = Assigned(file, statement.value, at if many else None, tests, names)
                     if isinstance(it, ast.Attribute):
-                        row = (file, statement.value, at if many else None)
                         found.setdefault(it.attr, []).append(row)
+                    elif isinstance(it, ast.Name):
+                        names.setdefault(it.id, []).append(row)
         self._init[id(node)] = found
         return found
 

@@ -39,7 +39,7 @@ def flashinfer_calls(
     """
     if tree.source is None:
         raise DataError("this tree does not know SGLang's source; make it with build_tree")
-    backend = attention_backend(profile)
+    backend = attention_backend(profile, tree)
     served = situation(mode, cached_prefix=cached_prefix, sampling=sampling, backend=backend)
     served.update({"tp_size": profile.tp, "moe_ep_size": profile.ep})
     served["num_experts"] = routed_experts(tree) or SOMETHING
@@ -65,8 +65,8 @@ class Prediction:
         self.visit(self.tree.root, "", 1)
         for node in self.tree.outside:
             self.visit(node, node.name, node.count)
-        for entry in self.entries.sampler():
-            walker = self.entries.walk(entry, self.served, decided=True)
+        for method, _ in self.entries.sampler():
+            walker = self.entries.walk(method, self.served, decided=True)
             self.count(walker.events, None, 1)
         return self.counted
 
@@ -85,10 +85,11 @@ class Prediction:
 
     def _plan(self) -> list[Event]:
         """Calls that prepare the attention of all layers; what is decided there holds below."""
-        if self.entries.backend is None:
+        backend = self.entries.backend
+        method = backend.method("init_forward_metadata") if backend is not None else None
+        if method is None:
             return []
-        entry = (self.entries.backend, "init_forward_metadata", "any")
-        walker = self.entries.walk(entry, self.served, decided=True)  # type: ignore[arg-type]
+        walker = self.entries.walk(method, self.served, decided=True)
         for name in ("use_ragged", "extend_no_prefix"):
             if isinstance(walker.last.get(name), bool):
                 self.served[name] = walker.last[name]
@@ -98,12 +99,11 @@ class Prediction:
         key = (path, decided, given is None, self.served.get("first_layer"))
         if key not in self._walks:
             wanted = ("any", self.mode)
-            entries = [it for it in self.entries.of(node, path) if it[2] in wanted]
             found: list[Event] = []
-            for entry in entries:
+            for method in (it for it, mode in self.entries.of(node, path) if mode in wanted):
                 keywords = {"residual": given}
                 state: Mapping[str, Any] = self.served if decided else {}
-                found += self.entries.walk(entry, state, keywords, decided=decided).events
+                found += self.entries.walk(method, state, keywords, decided=decided).events
             self._walks[key] = found
         return self._walks[key]
 

@@ -8,7 +8,7 @@ from typing import Any
 OTHER_PLATFORMS = ("hip", "npu", "cpu", "xpu", "musa", "aiter", "amx", "hpu", "mps", "gfx", "rocm")
 KERNEL_PACKAGES = (
     *("sgl_kernel.", "flashinfer.", "sglang.jit_kernel.", "sglang.kernels.", "deep_gemm."),
-    *("torch.ops.", "flash_attn.", "flash_mla.", "tilelang."),
+    *("torch.ops.", "flash_attn.", "flash_mla.", "tilelang.", "triton_kernels."),
 )
 KERNEL_NAMES = frozenset(
     f"torch.{name}"
@@ -66,14 +66,81 @@ STANDING: dict[str, tuple[str, str, str]] = {
     "experts": ("sglang.srt.layers.moe.moe_runner.triton", "TritonRunnerCore", "run"),
 }
 """Role -> module, class and method where its kernels are."""
-_FP8 = {"linear": ("sglang.srt.layers.quantization.fp8", "Fp8LinearMethod", "apply")}
-QUANTISED: dict[str, dict[str, tuple[str, str, str]]] = {
-    "fp8_block_scale": _FP8,
-    "fp8_per_tensor": _FP8,
+Standing = tuple[str, str, str]
+_QUANTIZATION = "sglang.srt.layers.quantization"
+_SCHEMES = f"{_QUANTIZATION}.compressed_tensors.schemes.compressed_tensors"
+
+
+def _methods(module: str, linear: str, experts: str) -> dict[str, Standing]:
+    found = {"linear": (f"{_QUANTIZATION}.{module}", linear, "apply")}
+    found["experts"] = (f"{_QUANTIZATION}.{module}", experts, "apply")
+    return {role: it for role, it in found.items() if it[1]}
+
+
+def _scheme(stem: str, linear: str, experts: str) -> dict[str, Standing]:
+    return {
+        "linear": (f"{_SCHEMES}_{stem}", linear, "apply_weights"),
+        "experts": (f"{_SCHEMES}_{stem}_moe", experts, "apply_weights"),
+    }
+
+
+_FP8 = _methods("fp8", "Fp8LinearMethod", "Fp8MoEMethod")
+_INT8 = _methods("w8a8_int8", "W8A8Int8LinearMethod", "W8A8Int8MoEMethod")
+_NVFP4 = _methods("modelopt_quant", "ModelOptFp4LinearMethod", "ModelOptNvFp4FusedMoEMethod")
+_GPTQ = _methods("gptq.schemes.gptq_marlin", "GPTQMarlinLinearScheme", "")
+_AWQ = _methods("awq.schemes.awq_marlin", "AWQMarlinLinearScheme", "")
+_BITS = _methods("bitsandbytes", "BitsAndBytesLinearMethod", "BitsAndBytesMoEMethod")
+_CT = "CompressedTensors"
+QUANTISED: dict[tuple[str, str], dict[str, Standing]] = {
+    ("modelopt", "fp8_per_tensor"): _methods(
+        "modelopt_quant", "ModelOptFp8LinearMethod", "ModelOptFp8MoEMethod"
+    ),
+    ("compressed-tensors", "fp8_per_tensor"): _scheme(
+        "w8a8_fp8", f"{_CT}W8A8Fp8", f"{_CT}W8A8Fp8MoE"
+    ),
+    ("compressed-tensors", "int8"): _scheme("w8a8_int8", f"{_CT}W8A8Int8", f"{_CT}W8A8Int8MoE"),
+    ("compressed-tensors", "int4"): _scheme("wNa16", f"{_CT}WNA16", f"{_CT}WNA16MoE"),
+    ("compressed-tensors", "fp4"): _scheme("w4a4_nvfp4", f"{_CT}W4A4Fp4", f"{_CT}W4A4Nvfp4MoE"),
+    ("gptq", "int4"): _GPTQ,
+    ("gptq", "int8"): _GPTQ,
+    ("awq", "int4"): _AWQ,
+    ("bitsandbytes", "int4"): _BITS,
+    ("w8a8_fp8", "fp8_per_tensor"): _methods("w8a8_fp8", "W8A8Fp8LinearMethod", "W8A8FP8MoEMethod"),
+    ("w8a8_int8", "int8"): _INT8,
+    ("fbgemm_fp8", "fp8_per_tensor"): _methods("fpgemm_fp8", "FBGEMMFp8LinearMethod", ""),
+    ("", "fp8_block_scale"): _FP8,
+    ("", "fp8_per_tensor"): _FP8,
+    ("", "mxfp4"): {"experts": (f"{_QUANTIZATION}.mxfp4", "Mxfp4MoEMethod", "apply")},
+    ("", "fp4"): _NVFP4,
 }
-"""Family of quantised weights -> role -> module, class and method; others are not looked into."""
-RUNNERS = ("auto", "triton")
-"""Runners of experts whose kernels are those of `STANDING`."""
+"""Quantisation's method, empty for any other, and family -> role -> module, class and method."""
+_LINEAR = "sglang.srt.layers.attention.linear"
+_HYBRID = "sglang.srt.layers.attention.hybrid_linear_attn_backend"
+LINEAR_ATTENTION: dict[str, tuple[tuple[str, str], ...]] = {
+    "gdn": ((f"{_LINEAR}.gdn_backend", "GDNAttnBackend"), (_HYBRID, "GDNAttnBackend")),
+    "kda": (
+        (f"{_LINEAR}.kda_backend", "KDAAttnBackend"),
+        (_HYBRID, "KimiLinearAttnBackend"),
+    ),
+    "lightning": (
+        (f"{_LINEAR}.lightning_backend", "LightningAttentionBackend"),
+        (_HYBRID, "LightningAttentionBackend"),
+    ),
+}
+"""Rule of decay -> module and class of its backend, the first that a version has."""
+RUNNERS = "sglang.srt.layers.moe.moe_runner"
+DEFAULT_BACKENDS: dict[bool, dict[int, str]] = {
+    False: {9: "fa3", 10: "trtllm_mha"},
+    True: {9: "fa3", 10: "flashinfer"},
+}
+"""Whether attention is latent -> generation of the GPU -> SGLang's own choice of backend."""
+DEFAULT_RUNNERS: dict[str, dict[int, str]] = {
+    "mxfp4": {9: "triton_kernels", 10: "flashinfer_mxfp4"},
+    "fp4": {8: "marlin", 9: "marlin", 10: "flashinfer_trtllm"},
+}
+"""Family of quantised experts -> generation of the GPU -> SGLang's own choice of runner; else
+Triton's."""
+OTHER_BACKEND = {False: "flashinfer", True: "triton"}
 SAMPLER = ("sglang.srt.layers.sampler", "Sampler", "forward")
 REGISTRY = "sglang.srt.layers.attention.attention_registry"
 HANDLERS = (
@@ -133,16 +200,15 @@ def platform_truth(test: ast.expr) -> bool | None:
 
 
 __all__ = [
-    *("ENTRIES", "HANDED_OVER", "HANDLERS", "KERNEL_NAMES", "KERNEL_PACKAGES", "NO_KERNELS"),
+    *("DEFAULT_BACKENDS", "DEFAULT_RUNNERS", "ENTRIES", "HANDED_OVER", "HANDLERS", "KERNEL_NAMES"),
     *(
+        "KERNEL_PACKAGES",
+        "LINEAR_ATTENTION",
+        "NO_KERNELS",
+        "OTHER_BACKEND",
+        "OTHER_PLATFORMS",
         "QUANTISED",
-        "REGISTRY",
-        "RUNNERS",
-        "SAMPLER",
-        "STANDING",
-        "WRAPPER_METHODS",
-        "platform_of",
-        "platform_truth",
     ),
-    "situation",
+    *("REGISTRY", "RUNNERS", "SAMPLER", "STANDING", "WRAPPER_METHODS", "Standing"),
+    *("platform_of", "platform_truth", "situation"),
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -21,6 +21,7 @@ class Open(Enum):
 
 
 SOMETHING, OPTION = Open.SOMETHING, Open.OPTION
+_WAYS = 16
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,44 @@ class Condition:
         return self.text if self.taken else f"not ({self.text})"
 
 
+@dataclass(frozen=True)
+class Alternatives:
+    """What a name is, by tests that are not decided here."""
+
+    ways: tuple[tuple[tuple[Condition, ...], Any], ...]
+    """Tests, and what it is then: a function, an object or a kernel."""
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a function gives that a constructor calls, such as one that chooses a kernel."""
+
+    method: Method
+
+
+def alternatives(ways: Iterable[tuple[tuple[Condition, ...], Any]]) -> Any:
+    """Those that can be called; OPTION where none can, the only one where no test stands."""
+    found: dict[Any, tuple[tuple[Condition, ...], Any]] = {}
+    for tests, it in ways:
+        inner = it.ways if isinstance(it, Alternatives) else (((), it),)
+        for more, value in inner:
+            if callable_value(value):
+                found.setdefault(_key((*tests, *more), value), ((*tests, *more), value))
+    rows = tuple(found.values())[:_WAYS]
+    if len(rows) == 1 and not rows[0][0]:
+        return rows[0][1]
+    return Alternatives(rows) if rows else OPTION
+
+
+def callable_value(value: Any) -> bool:
+    return isinstance(value, (Method, Object, Full, Given, Alternatives))
+
+
+def _key(tests: tuple[Condition, ...], value: Any) -> Any:
+    same = value.name if isinstance(value, Full) else id(getattr(value, "node", value))
+    return tests, same
+
+
 def truth(value: Any) -> bool:
     """What is not known is off."""
     if isinstance(value, Open):
@@ -143,6 +182,7 @@ ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
 }
 
 __all__ = [
-    *("ARITHMETIC", "OPTION", "SOMETHING", "Boundary", "Condition", "Full", "Method", "Object"),
-    *("Open", "Token", "Wrapper", "compared", "is_none", "truth"),
+    *("ARITHMETIC", "OPTION", "SOMETHING", "Alternatives", "Boundary", "Condition", "Full"),
+    *("Given", "Method", "Object", "Open", "Token", "Wrapper", "alternatives", "callable_value"),
+    *("compared", "is_none", "truth"),
 ]

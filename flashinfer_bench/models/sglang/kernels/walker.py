@@ -22,6 +22,8 @@ from flashinfer_bench.models.sglang.kernels.values import (
     Method,
     Object,
     Open,
+    alternatives,
+    callable_value,
     truth,
 )
 
@@ -37,6 +39,8 @@ class Event:
     place: Place
     snippet: str
     conditions: tuple[Condition, ...]
+    called_as: str = ""
+    """Name at that place: another one where an import or a variable renames the kernel."""
     residual: Any = None
     """For a module: what is handed over as residual; None where nothing is."""
     is_module: bool = False
@@ -52,7 +56,6 @@ class Walker(Expressions):
 
     decided: bool = False
     events: list[Event] = field(default_factory=list)
-    conditions: tuple[Condition, ...] = ()
     depth: int = 0
     steps: int = 0
     last: dict[str, Any] = field(default_factory=dict)
@@ -79,7 +82,10 @@ class Walker(Expressions):
             self._stack.pop()
             self.conditions = held
             self.last = frame.names
-        return frame.result
+        chosen = alternatives(
+            (tests[len(held) :], it) for tests, it in frame.results if callable_value(it)
+        )
+        return frame.result if chosen is OPTION else chosen
 
     def bound(self, method: Method, args: list[Any], given: Mapping[str, Any]) -> dict[str, Any]:
         """Parameters by name; those that must be given are something."""
@@ -121,6 +127,7 @@ class Walker(Expressions):
             frame.result = None if node.value is None else self.value(node.value, frame)
             if self.decided:
                 raise Returned
+            frame.results.append((self.conditions, frame.result))
             return True
         elif isinstance(node, (ast.Raise, ast.Continue, ast.Break)):
             return True
@@ -138,10 +145,13 @@ class Walker(Expressions):
         if chosen is not None:
             return self.body(node.body if chosen else node.orelse, frame)
         text, held = " ".join(ast.unparse(node.test).split()), self.conditions
-        self.conditions = (*held, Condition(text, True))
+        before, tests = dict(frame.names), (Condition(text, True), Condition(text, False))
+        self.conditions = (*held, tests[0])
         ended = self.body(node.body, frame)
-        self.conditions = (*held, Condition(text, False))
+        first, frame.names = frame.names, before
+        self.conditions = (*held, tests[1])
         other = self.body(node.orelse, frame)
+        frame.names = _merged((tests[0], first, ended), (tests[1], frame.names, other))
         if ended != other:  # what follows is reached one way only
             self.conditions = (*held, Condition(text, other))
         else:
@@ -184,12 +194,30 @@ class Walker(Expressions):
                 node, frame = at, there
                 break
         file = frame.method.file
-        self.events.append(Event(name, file.place(node), file.snippet(node), self.conditions))
+        found = (name, file.place(node), file.snippet(node), self.conditions)
+        self.events.append(Event(*found, _called_as(last, node)))
 
     def note_module(self, module: Object, residual: Any, node: ast.AST, frame: Frame) -> None:
         file, path = frame.method.file, module.path or ""
         found = (path, file.place(node), file.snippet(node), self.conditions)
-        self.events.append(Event(*found, residual, is_module=True))
+        self.events.append(Event(*found, residual=residual, is_module=True))
+
+
+def _merged(
+    first: tuple[Condition, dict[str, Any], bool], other: tuple[Condition, dict[str, Any], bool]
+) -> dict[str, Any]:
+    """Names behind two branches, of which either may have ended."""
+    if first[2] or other[2]:
+        return first[1] if other[2] else other[1]
+    names = {**first[1], **other[1]}
+    for name in first[1]:
+        one, two = first[1][name], other[1].get(name, OPTION)
+        if one is two:
+            continue
+        chosen = alternatives((((first[0],), one), ((other[0],), two)))
+        known = one if isinstance(two, Open) or two is None else two
+        names[name] = known if chosen is OPTION else chosen
+    return names
 
 
 def _text(node: ast.AST, frame: Frame) -> str:
@@ -197,6 +225,12 @@ def _text(node: ast.AST, frame: Frame) -> str:
     name = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
     full = frame.imports.get(name) or frame.method.file.imports.get(name, "")
     return f"{ast.unparse(node)} {full}"
+
+
+def _called_as(name: str, node: ast.AST) -> str:
+    if name in ast.unparse(node) or not isinstance(node, ast.Call):
+        return name
+    return ast.unparse(node.func)
 
 
 def _inner(node: Definition) -> list[ast.stmt]:
