@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         save_json_file,
         save_jsonl_file,
     )
-    from flashinfer_bench.data.model import Model, Module
+    from flashinfer_bench.data.model import Layout, Model, Module, Origin
     from flashinfer_bench.data.ranking import Standing
     from flashinfer_bench.data.scoring import SpeedupMetrics, TraceSetSummary
     from flashinfer_bench.data.solution import (
@@ -67,9 +67,11 @@ __all__ = [
     "EvaluationStatus",
     "InputSpec",
     "Interval",
+    "Layout",
     "Measurement",
     "Model",
     "Module",
+    "Origin",
     "Performance",
     "RandomInput",
     "SafetensorsInput",

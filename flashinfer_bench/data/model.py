@@ -9,6 +9,36 @@ from pydantic import Field, model_validator
 from flashinfer_bench.data.base import NonEmptyString, StoredModel
 
 
+class Layout(StoredModel):
+    """How the model is served where its sizes per rank hold."""
+
+    gpu: NonEmptyString
+    """E.g. `h200`."""
+    tp: Annotated[int, Field(ge=1)]
+    """Tensor-parallel ranks."""
+    ep: Annotated[int, Field(ge=1)]
+    """Expert-parallel ranks."""
+    attention_backend: NonEmptyString | None = None
+    """As SGLang's flag; null leaves it to SGLang."""
+    page_size: Annotated[int, Field(ge=1)] | None = None
+    """Tokens in a page of the KV cache; null leaves it to SGLang."""
+
+
+class Origin(StoredModel):
+    """What the tree was made from."""
+
+    config: NonEmptyString
+    """Where config.json came from: `file`, `cache`, `hub` or `table`."""
+    revision: NonEmptyString | None = None
+    """Commit of the repository, where known."""
+    sglang: NonEmptyString | None = None
+    """Version of SGLang whose source was read."""
+    route: NonEmptyString
+    """`sglang`, `transformers` or `pattern`."""
+    confidence: NonEmptyString
+    """`exact`, `likely` or `guess`."""
+
+
 class Module(StoredModel):
     """One module of a model, all its repetitions together."""
 
@@ -22,6 +52,14 @@ class Module(StoredModel):
     """Names of the Definitions it calls."""
     label: NonEmptyString | None = None
     """Shown instead of the last part of its key."""
+    class_name: NonEmptyString | None = None
+    """Class in SGLang."""
+    place: NonEmptyString | None = None
+    """File and line of the class, e.g. `sglang/srt/models/llama.py:60`."""
+    parameters: Annotated[int, Field(ge=0)] | None = None
+    """Of one occurrence with all inside, on one rank."""
+    gap: NonEmptyString | None = None
+    """Name of what it computes that no Definition describes yet."""
 
 
 class Model(StoredModel):
@@ -37,6 +75,20 @@ class Model(StoredModel):
     """Display name."""
     description: str | None = None
     """What sets the model apart."""
+    hf_repo_id: NonEmptyString | None = None
+    """Repository on the Hugging Face Hub."""
+    architecture: NonEmptyString | None = None
+    """Class of the whole model."""
+    parameters: Annotated[int, Field(ge=0)] | None = None
+    """Of the whole model."""
+    weight_bytes: Annotated[int, Field(ge=0)] | None = None
+    """Of all weights on one rank, in the checkpoint's precision."""
+    flops_per_token: Annotated[float, Field(ge=0)] | None = None
+    """Of matrix products for one token on one rank, attention scores apart."""
+    layout: Layout | None = None
+    """How it is served where sizes per rank hold."""
+    origin: Origin | None = None
+    """What the tree was made from."""
     modules: dict[NonEmptyString, Module]
     """Key to module, parents before children by custom."""
 
@@ -73,4 +125,4 @@ class Model(StoredModel):
         return list(dict.fromkeys(names))
 
 
-__all__ = ["Model", "Module"]
+__all__ = ["Layout", "Model", "Module", "Origin"]
