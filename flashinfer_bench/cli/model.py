@@ -23,7 +23,6 @@ from flashinfer_bench.errors import ExitCode, NotFoundError
 if TYPE_CHECKING:
     from flashinfer_bench.models.definitions.mapping import MappedLayer
     from flashinfer_bench.models.extraction import ExtractedModel
-    from flashinfer_bench.models.sglang.kernels import KernelCall
     from flashinfer_bench.models.tree import ModuleNode
 
 _DEFINITIONS = "definitions/*/*.json"
@@ -89,20 +88,11 @@ def run(options: argparse.Namespace) -> int:
     return ExitCode.OK
 
 
-def _calls(model: ExtractedModel) -> list[KernelCall]:
-    """Empty where the tree is not SGLang's."""
-    from flashinfer_bench.models.sglang.kernels import kernel_calls
-
-    if model.tree.source is None:
-        return []
-    profile = model.serving.profile
-    return kernel_calls(model.tree, model.tree.source, profile, model.quantization)
-
-
 def _kernels(model: ExtractedModel, form: str) -> int:
     from flashinfer_bench.models.as_json import implementation_as_json
+    from flashinfer_bench.models.extraction import calls_of
 
-    calls = _calls(model)
+    calls = calls_of(model)
     if form == "json":
         print_json(implementation_as_json(model, calls))
         return ExitCode.OK
@@ -126,9 +116,9 @@ def _write(model: ExtractedModel, existing: Collection[str], folder: Path) -> in
         layers_as_json,
         model_as_json,
     )
-    from flashinfer_bench.models.extraction import map_model
+    from flashinfer_bench.models.extraction import calls_of, map_model
 
-    calls, layers = _calls(model), map_model(model, existing)
+    calls, layers = calls_of(model), map_model(model, existing)
     _tell(model.notes)
     folder.mkdir(parents=True, exist_ok=True)
     for name, held in {

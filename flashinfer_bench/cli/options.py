@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flashinfer_bench.errors import DataError, ExitCode, FlashInferBenchError, UsageError
 
@@ -63,7 +63,7 @@ def add_serving(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def serving_options(options: argparse.Namespace) -> dict[str, object]:
+def serving_options(options: argparse.Namespace) -> dict[str, Any]:
     """Fields of a ServingProfile that the command line states."""
     names = ("gpu", "tp", "ep", "attention_backend", "moe_runner", "page_size")
     stated = {name: getattr(options, name) for name in (*names, "shared_expert_fusion")}

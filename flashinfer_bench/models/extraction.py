@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from flashinfer_bench._version import __version__
-from flashinfer_bench.errors import AccessError
+from flashinfer_bench.errors import AccessError, DataError
 from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.hub import HubConfig, read_config
 from flashinfer_bench.models.quantization import Quantization, read_quantization
@@ -22,6 +22,8 @@ from flashinfer_bench.models.tree import ModuleNode
 
 if TYPE_CHECKING:
     from flashinfer_bench.models.definitions.mapping import MappedLayer
+    from flashinfer_bench.models.evaluator.values import Place
+    from flashinfer_bench.models.sglang.kernels import KernelCall
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class ExtractedModel:
     """What a reader should know: sources, assumptions, what does not fit."""
     closest: list[Likeness] = field(default_factory=list)
     """Known models that are most like one that SGLang has no class for."""
+    total_parameters: Callable[[], int | None] = lambda: None
+    """Counts those of the whole model, None where SGLang does not build it on one rank."""
 
     @property
     def weight_bytes(self) -> float:
@@ -54,16 +58,22 @@ def extract_model(
     revision: str | None = None,
     offline: bool | None = None,
     architecture: str | None = None,
+    use_sglang: bool = True,
+    sglang_version: str | None = None,
     **serving: Any,
 ) -> ExtractedModel:
     """The module tree of a repository id, short name or config.json, as SGLang would build it.
 
     `serving` are fields of ServingProfile that are stated: gpu, tp, ep, attention_backend,
-    moe_runner, page_size, shared_expert_fusion. Raises NotFoundError, AccessError or DataError
-    with one clear line.
+    moe_runner, page_size, shared_expert_fusion. Without `use_sglang` the tree is a pattern's.
+    Raises NotFoundError, AccessError or DataError with one clear line.
     """
     hub = read_config(name, revision=revision, offline=offline)
-    sglang, absence = _sglang(sglang_path, offline=bool(offline))
+    sglang, absence = (
+        _sglang(sglang_path, sglang_version, offline=bool(offline))
+        if use_sglang
+        else (None, ["SGLang is left out, as asked"])
+    )
     transformers = find_transformers(transformers_path, sglang=sglang, offline=bool(offline))
     stated = {key: value for key, value in serving.items() if value is not None}
     package = transformers.package if transformers else None
@@ -77,15 +87,20 @@ def extract_model(
     elif transformers.note:
         notes.append(transformers.note)
     closest = [] if route.source == "sglang" else trees.closest(chosen.profile)
-    return ExtractedModel(hub, sglang, tree, route, chosen, trees.quantization, notes, closest)
+    return ExtractedModel(
+        *(hub, sglang, tree, route, chosen, trees.quantization, notes, closest),
+        trees.total_parameters,
+    )
 
 
-def _sglang(path: str | Path | None, *, offline: bool) -> tuple[SglangSource | None, list[str]]:
+def _sglang(
+    path: str | Path | None, version: str | None, *, offline: bool
+) -> tuple[SglangSource | None, list[str]]:
     """SGLang's source; where none can be had, None and why."""
     try:
-        return find_sglang(path, offline=offline), []
+        return find_sglang(path, version=version, offline=offline), []
     except AccessError as error:
-        if path is not None:
+        if path is not None or version is not None:
             raise
         return None, [str(error)]
 
@@ -93,11 +108,57 @@ def _sglang(path: str | Path | None, *, offline: bool) -> tuple[SglangSource | N
 def map_model(model: ExtractedModel, existing: Collection[str] = ()) -> list[MappedLayer]:
     """Definitions of every layer; those in `existing` are marked so."""
     from flashinfer_bench.models.definitions.mapping import map_layers
-    from flashinfer_bench.models.sglang.kernels import norm_kinds
 
-    tree, profile = model.tree, model.serving.profile
-    kinds = norm_kinds(tree, tree.source, profile) if tree.source else None
-    return map_layers(tree.root, profile, model.quantization, existing=existing, norm_kinds=kinds)
+    profile, kinds = model.serving.profile, None
+    if model.tree.source is not None:
+        kinds = {path: frozenset(it) for path, it in _kept_of(model, "norm_kinds").items()}
+    return map_layers(
+        model.tree.root, profile, model.quantization, existing=existing, norm_kinds=kinds
+    )
+
+
+def calls_of(model: ExtractedModel) -> list[KernelCall]:
+    """Kernels that its modules reach in SGLang; none where the tree is not SGLang's."""
+    from flashinfer_bench.models.evaluator.values import Place
+    from flashinfer_bench.models.sglang.kernels import KernelCall
+
+    if model.tree.source is None:
+        return []
+    found = []
+    for record in _kept_of(model, "kernel_calls"):
+        record["place"] = Place(*record["place"])
+        record["called_from"] = record["called_from"] and Place(*record["called_from"])
+        found.append(KernelCall(**record))
+    return found
+
+
+def _kept_of(model: ExtractedModel, what: Literal["kernel_calls", "norm_kinds"]) -> Any:
+    """What is read of `forward` functions, which takes longer than the tree itself."""
+    source = model.tree.source
+    assert source is not None
+    own = Path(__file__).parent.rglob("*.py")
+    tree = [(path, it.place, it.role, it.count) for path, it in model.tree.root.walk()]
+    given = (model.hub.config, model.serving.profile, tree)
+
+    def read() -> Any:
+        from flashinfer_bench.models.sglang.kernels import kernel_calls, norm_kinds
+
+        profile = model.serving.profile
+        if what == "norm_kinds":
+            kinds = norm_kinds(model.tree, source, profile)
+            return {path: sorted(it) for path, it in kinds.items()}
+        calls = kernel_calls(model.tree, source, profile, model.quantization)
+        return [
+            {**vars(it), "place": _pair(it.place), "called_from": _pair(it.called_from)}
+            for it in calls
+        ]
+
+    files = sorted([*source.package.rglob("*.py"), *own])
+    return kept_facts(what, files, read, given=repr(given))
+
+
+def _pair(place: Place | None) -> tuple[str, int] | None:
+    return (place.file, place.line) if place else None
 
 
 class _Trees:
@@ -129,19 +190,36 @@ class _Trees:
         return self._built[profile]
 
     def weights(self, profile: ServingProfile) -> tuple[float, bool]:
-        """Bytes of one rank, and whether there are experts; kept of the whole model, of which
-        often nothing else is wanted."""
+        """Bytes of one rank, and whether there are experts."""
         if profile.tp > 1 or self.fixed or self.sglang is None:
-            return self._measure(profile)
+            return self._measure(profile)[:2]
+        return self._kept(profile)[:2]
+
+    def total_parameters(self) -> int | None:
+        whole = next((it for it in self._built if it.tp == 1), None)
+        if whole is not None:
+            return self._measure(whole)[2]
+        try:
+            gpu = next(iter(self._built)).gpu
+            profile = ServingProfile(gpu=gpu)
+            return self._kept(profile)[2] if self.sglang else self._measure(profile)[2]
+        except DataError:
+            return None
+
+    def _kept(self, profile: ServingProfile) -> tuple[float, bool, int]:
+        """Of the whole model, of which often nothing else is wanted."""
+        assert self.sglang is not None
         what = repr((profile, self.architecture, self.transformers, self.config, __version__))
         files = _files(self.sglang)
-        size, has_experts = kept_facts("weights", files, lambda: self._measure(profile), given=what)
-        return size, has_experts
+        size, has_experts, parameters = kept_facts(
+            "weights", files, lambda: self._measure(profile), given=what
+        )
+        return size, has_experts, parameters
 
-    def _measure(self, profile: ServingProfile) -> tuple[float, bool]:
-        root = self.build(profile)[0].root
-        has_experts = any(node.role == "experts" for _, node in root.walk())
-        return weight_bytes(root, self.quantization), has_experts
+    def _measure(self, profile: ServingProfile) -> tuple[float, bool, int]:
+        tree = self.build(profile)[0]
+        has_experts = any(node.role == "experts" for _, node in tree.root.walk())
+        return weight_bytes(tree.root, self.quantization), has_experts, tree.parameters
 
     def closest(self, profile: ServingProfile) -> list[Likeness]:
         """By the tree of the whole model."""
@@ -177,4 +255,11 @@ def weight_bytes(root: ModuleNode, quantization: Quantization | None) -> float:
     return total
 
 
-__all__ = ["ExtractedModel", "extract_model", "map_model", "unquantized", "weight_bytes"]
+__all__ = [
+    "ExtractedModel",
+    "calls_of",
+    "extract_model",
+    "map_model",
+    "unquantized",
+    "weight_bytes",
+]

@@ -11,7 +11,7 @@ from typing import Any
 from flashinfer_bench.data.files import write_atomic
 from flashinfer_bench.env import cache_path
 
-_FORMAT = 1
+_FORMAT = 2
 """Of what is kept; other ones are made anew."""
 
 
