@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -24,6 +26,9 @@ if TYPE_CHECKING:
     from flashinfer_bench.models.definitions.mapping import MappedLayer
     from flashinfer_bench.models.evaluator.values import Place
     from flashinfer_bench.models.sglang.kernels import KernelCall
+    from flashinfer_bench.models.sglang.snippets import Snippet
+
+_OWN = Path(__file__).parent
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,7 @@ def extract_model(
     trees = _Trees(hub.config, sglang, package, architecture, fixed="tp" in stated)
     chosen = choose_serving(trees.weights, **stated)
     tree, route = trees.build(chosen.profile)
+    _check_sizes(tree)
     notes = [*hub.notes, *absence, f"{route.source}, {route.confidence}: {route.reason}"]
     notes += [chosen.reason, *chosen.warnings, *tree.notes]
     if transformers is None:
@@ -132,33 +138,69 @@ def calls_of(model: ExtractedModel) -> list[KernelCall]:
     return found
 
 
-def _kept_of(model: ExtractedModel, what: Literal["kernel_calls", "norm_kinds"]) -> Any:
+def snippets_of(model: ExtractedModel) -> list[Snippet]:
+    """`forward` of each class of the model; none where the tree is not SGLang's."""
+    from flashinfer_bench.models.evaluator.values import Place
+    from flashinfer_bench.models.sglang.snippets import Snippet
+
+    if model.tree.source is None:
+        return []
+    found = _kept_of(model, "snippets")
+    return [Snippet(**{**it, "place": Place(*it["place"])}) for it in found]
+
+
+def _kept_of(model: ExtractedModel, what: Literal["kernel_calls", "norm_kinds", "snippets"]) -> Any:
     """What is read of `forward` functions, which takes longer than the tree itself."""
-    source = model.tree.source
+    source, profile = model.tree.source, model.serving.profile
     assert source is not None
-    own = Path(__file__).parent.rglob("*.py")
     tree = [(path, it.place, it.role, it.count) for path, it in model.tree.root.walk()]
-    given = (model.hub.config, model.serving.profile, tree)
+    given = (model.hub.config, profile, tree, _state(source.package), _state(_OWN))
 
     def read() -> Any:
         from flashinfer_bench.models.sglang.kernels import kernel_calls, norm_kinds
+        from flashinfer_bench.models.sglang.snippets import forward_snippets
 
-        profile = model.serving.profile
         if what == "norm_kinds":
             kinds = norm_kinds(model.tree, source, profile)
             return {path: sorted(it) for path, it in kinds.items()}
+        if what == "snippets":
+            snippets = forward_snippets(model.tree, source)
+            return [{**vars(it), "place": _pair(it.place)} for it in snippets]
         calls = kernel_calls(model.tree, source, profile, model.quantization)
         return [
             {**vars(it), "place": _pair(it.place), "called_from": _pair(it.called_from)}
             for it in calls
         ]
 
-    files = sorted([*source.package.rglob("*.py"), *own])
-    return kept_facts(what, files, read, given=repr(given))
+    return kept_facts(what, [], read, given=repr(given))
+
+
+@lru_cache(maxsize=4)
+def _state(folder: Path) -> str:
+    """Changes when a Python file of a folder does."""
+    files = ((it, it.stat()) for it in sorted(folder.rglob("*.py")))
+    lines = [f"{path} {stat.st_size} {stat.st_mtime_ns}" for path, stat in files]
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def _pair(place: Place | None) -> tuple[str, int] | None:
     return (place.file, place.line) if place else None
+
+
+def _check_sizes(tree: ModelTree) -> None:
+    """Sizes are numbers of elements, whatever the configuration says."""
+    for path, node in tree.root.walk():
+        for weight in node.weights:
+            wrong = [it for it in weight.shape or () if _is_no_size(it)]
+            if wrong:
+                raise DataError(
+                    f"{path}.{weight.name} would have a size of {wrong[0]}; expected whole "
+                    "numbers: mend config.json"
+                )
+
+
+def _is_no_size(value: Any) -> bool:
+    return isinstance(value, (bool, float, str)) or (isinstance(value, int) and value < 0)
 
 
 class _Trees:
@@ -260,6 +302,7 @@ __all__ = [
     "calls_of",
     "extract_model",
     "map_model",
+    "snippets_of",
     "unquantized",
     "weight_bytes",
 ]

@@ -119,7 +119,7 @@ def load_json(path: Path) -> dict[str, Any]:
     """The object in a JSON file; DataError where it holds something else."""
     try:
         found = json.loads(path.read_bytes())
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path}: not JSON ({error}); expected a model's config.json") from error
     except OSError as error:
         raise NotFoundError(f"{path}: cannot be read ({error.strerror})") from error

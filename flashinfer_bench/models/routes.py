@@ -16,7 +16,7 @@ from flashinfer_bench.models.evaluator.values import Exhausted, Refused, Undecid
 from flashinfer_bench.models.patterns import build_pattern_tree
 from flashinfer_bench.models.serving import ServingProfile
 from flashinfer_bench.models.sglang.build import ModelTree, build_tree
-from flashinfer_bench.models.sglang.index import read_architectures
+from flashinfer_bench.models.sglang.index import read_architectures, unreadable_files
 from flashinfer_bench.models.sglang.source import SglangSource
 
 _FAILURES = (Exhausted, Refused, Undecided, AttributeError, LookupError, TypeError)
@@ -57,12 +57,22 @@ def build_by_route(
             config, sglang, profile, transformers=transformers, architecture=architecture
         )
     except NotFoundError as missing:
+        _check_readable(sglang, missing)
         return _by_pattern(config, profile, architecture, str(missing))
     except DataError as refusal:
         if _has(sglang, config, architecture) and not isinstance(refusal.__cause__, _FAILURES):
             raise
+        _check_readable(sglang, refusal)
         return _by_pattern(config, profile, architecture, str(refusal))
     return tree, _judge(tree, sglang, _has(sglang, config, architecture))
+
+
+def _check_readable(sglang: SglangSource, error: Exception) -> None:
+    """A class that is missing may be in a file that is no Python."""
+    broken = unreadable_files(sglang)
+    if broken:
+        told = f"SGLang's {', '.join(broken[:3])}; mend it or give another --sglang-path"
+        raise DataError(f"{told} ({error})") from error
 
 
 def _has(sglang: SglangSource, config: Mapping[str, Any], architecture: str | None) -> bool:

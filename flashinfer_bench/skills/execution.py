@@ -13,11 +13,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from flashinfer_bench.collector import paused_gc
-from flashinfer_bench.data.files import write_atomic
+from flashinfer_bench.data.files import append_lines, write_atomic
 from flashinfer_bench.env import cache_path
 from flashinfer_bench.errors import ExitCode, FlashInferBenchError, UsageError
 from flashinfer_bench.skills.contract import Envelope, Params, Result, Skill
 from flashinfer_bench.skills.flags import add_flags, params_of, with_dashes
+from flashinfer_bench.skills.printing import print_envelope
+
+ENVELOPE_VARIABLE = "FIB_ENVELOPE"
+"""Names a file that gets the envelope of every helper, one JSON object a line."""
 
 
 def execute(skill: Skill, params: Params, *, engine: str = "pipeline") -> Envelope:
@@ -88,16 +92,27 @@ def helper_main(skill: Skill, argv: Sequence[str] | None = None) -> int:
     add_flags(parser, skill.params)
     parser.add_argument("--format", choices=("human", "json"), default="json")
     options = parser.parse_args(words)
-    started = time.time()
+    params, started = None, time.time()
     try:
-        envelope = execute(skill, params_of(options, skill.params))
+        params = params_of(options, skill.params)
+        envelope = execute(skill, params)
     except UsageError as error:
         envelope = Envelope(skill.name, "failed", error.exit_code, "pipeline", error=str(error))
     except KeyboardInterrupt:
         envelope = interrupted(skill.name, "pipeline")
     save_record(envelope, [*parser.prog.split(), *words], started)
+    _hand_over(envelope, params)
     print_envelope(envelope, options.format)
     return int(envelope.exit_code)
+
+
+def _hand_over(envelope: Envelope, params: Params | None) -> None:
+    """To the runner that started the agent that started this, where there is one."""
+    path = os.environ.get(ENVELOPE_VARIABLE)
+    if path:
+        stated = params.model_dump(mode="json") if params else {}
+        found = {**envelope.as_json(), "summary": envelope.summary, "params": stated}
+        append_lines(Path(path), [json.dumps(found).encode()])
 
 
 def interrupted(name: str, engine: str) -> Envelope:
@@ -105,33 +120,10 @@ def interrupted(name: str, engine: str) -> Envelope:
     return Envelope(name, "failed", ExitCode.INTERRUPTED, engine, error=error)
 
 
-def print_envelope(envelope: Envelope, form: str) -> None:
-    """JSON for programs; for people the summary, the files, and what to do next."""
-    if form == "json":
-        print(json.dumps(envelope.as_json(), indent=2))
-    elif envelope.error is None:
-        print("\n".join(_for_people(envelope)))
-    told = [f"warning: {it}" for it in envelope.warnings]
-    told += [f"{envelope.skill}: {envelope.error}"] if envelope.error else []
-    for line in told:
-        print(line, file=sys.stderr)
-
-
-def _for_people(envelope: Envelope) -> list[str]:
-    lines = [envelope.summary] if envelope.summary else []
-    lines += [envelope.diff.rstrip("\n")] if envelope.diff else []
-    states = {True: "written", False: "unchanged"}
-    lines += [f"{states[it.changed]:>9}  {it.path}  ({it.kind})" for it in envelope.outputs]
-    if envelope.outputs and not any(it.changed for it in envelope.outputs):
-        lines.append("nothing changed: every file was so already")
-    return [*lines, *(f"next: {it}" for it in envelope.next)]
-
-
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
 
 
 __all__ = [
-    *("checked_result", "execute", "guarded", "helper_main", "interrupted"),
-    *("print_envelope", "save_record"),
+    *("ENVELOPE_VARIABLE", "checked_result", "execute", "guarded", "helper_main", "interrupted", "save_record"),
 ]

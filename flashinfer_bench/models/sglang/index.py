@@ -11,6 +11,7 @@ import ast
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from flashinfer_bench.models.facts import kept_facts
 from flashinfer_bench.models.sglang.source import SglangSource
@@ -32,14 +33,35 @@ class Architecture:
 
 def read_architectures(source: SglangSource) -> dict[str, Architecture]:
     """Name -> architecture, sorted; from our cache where no file has changed."""
-    files = sorted(source.models.glob("*.py"))
-    records = kept_facts("sglang_index", files, lambda: _read(source.package, files))
+    records = _index(source)["architectures"]
     return {record["name"]: Architecture(**record) for record in records}
 
 
-def _read(package: Path, files: Sequence[Path]) -> list[dict[str, object]]:
-    found = {it.name: it for file in files for it in _entries(package, file)}
-    return [asdict(found[name]) for name in sorted(found)]
+def unreadable_files(source: SglangSource) -> list[str]:
+    """Files of architectures that are no Python, each with the line; SGLang passes over them."""
+    found: list[str] = _index(source)["unreadable"]
+    return found
+
+
+def _index(source: SglangSource) -> dict[str, Any]:
+    files = sorted(source.models.glob("*.py"))
+    index: dict[str, Any] = kept_facts(
+        "sglang_index", files, lambda: _read(source.package, files), given="2"
+    )
+    return index
+
+
+def _read(package: Path, files: Sequence[Path]) -> dict[str, object]:
+    found: dict[str, Architecture] = {}
+    unreadable = []
+    for file in files:
+        try:
+            found.update({it.name: it for it in _entries(package, file)})
+        except SyntaxError as error:
+            where = Path(error.filename or file).relative_to(package).as_posix()
+            unreadable.append(f"{where}:{error.lineno or 1}: {error.msg}")
+    rows = [asdict(found[name]) for name in sorted(found)]
+    return {"architectures": rows, "unreadable": sorted(set(unreadable))}
 
 
 def _entries(package: Path, file: Path) -> Iterator[Architecture]:
@@ -105,4 +127,4 @@ def _module_file(package: Path, file: Path, statement: ast.ImportFrom) -> Path |
     return next((option for option in options if option.is_file()), None)
 
 
-__all__ = ["Architecture", "read_architectures"]
+__all__ = ["Architecture", "read_architectures", "unreadable_files"]

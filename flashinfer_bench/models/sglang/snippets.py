@@ -44,7 +44,8 @@ def forward_snippets(tree: ModelTree, source: SglangSource) -> list[Snippet]:
             continue
         statement = file.class_at(node.place.line)
         if statement is not None:
-            found.update({node.place: it for it in _functions(file, statement)})
+            for it in _functions(file, statement):
+                found[node.place] = it
     return list(found.values())
 
 
