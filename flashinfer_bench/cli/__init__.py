@@ -25,6 +25,7 @@ COMMANDS = {
     "report": "rankings and summaries of results",
     "definition": "the definition that a name stands for, made from the registry of operations",
     "model": "the module tree that SGLang would build of a model",
+    "skills": "run, list, show and check the agent skills",
     "doctor": "what this machine can do, and what is missing",
 }
 """Subcommand -> what it does; its module has the same name with underscores."""

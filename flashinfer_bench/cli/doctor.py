@@ -34,8 +34,7 @@ PACKAGES = (
     ("bench", "triton", "3.4", "Triton solutions"),
     ("bench", "safetensors", "0.5", "stored tensors of workloads"),
     ("models", "huggingface_hub", "0.34", "model configs and datasets from the Hub"),
-    ("models", "libcst", "1.5", "reading SGLang's sources"),
-    ("agents", "anthropic", "0.60", "agents through the API"),
+    ("agents", "anthropic", "2.13", "agents through the API"),
     ("flashinfer", "flashinfer-python", "0.6.1", "baselines; apply and tracing in FlashInfer"),
 )
 """Extra that brings it, package, oldest version that will do, what it is needed for."""

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from collections.abc import Collection
 from pathlib import Path
 
 from pydantic import Field, field_validator
 
 from flashinfer_bench.data.model import Model
-from flashinfer_bench.env import dataset_path
-from flashinfer_bench.errors import NotFoundError
 from flashinfer_bench.models.definitions.mapping import MappedLayer
 from flashinfer_bench.models.entry import model_record, plain_id
 from flashinfer_bench.models.extraction import ExtractedModel, map_model
@@ -36,7 +33,13 @@ from flashinfer_bench.skills.generate_model_definition import (
     write_record,
 )
 from flashinfer_bench.skills.report import analysis_of, report_of
-from flashinfer_bench.skills.sources import SourceParams, checkout, extracted, source_of
+from flashinfer_bench.skills.sources import (
+    SourceParams,
+    dataset_of,
+    definitions_in,
+    extracted,
+    source_of,
+)
 from flashinfer_bench.skills.writing import Writer
 
 SUMMARY = "model_addition_summary.md"
@@ -84,8 +87,8 @@ def run(params: AddParams) -> Result:
     models_ts, writer = models_file(params.output), Writer(params.dry_run)
     repository = params.hf_repo_id or params.model_name
     model = extracted(params, repository, use_sglang=not params.skip_sglang)
-    dataset = dataset_of(params)
-    layers = map_model(model, _existing(dataset))
+    dataset = dataset_of(params.dataset)
+    layers = map_model(model, definitions_in(dataset))
     record = model_record(
         model,
         layers,
@@ -93,13 +96,16 @@ def run(params: AddParams) -> Result:
         name=params.display_name,
         description=params.description,
     )
+    write_record(Writer(dry_run=True), record, models_ts)  # what it refuses comes before the rest
     _write_analysis(writer, params, model, layers, record)
     if params.write_definitions:
         _write_definitions(writer, dataset, layers)
     diff = write_record(writer, record, models_ts)
     notes = [*model.notes, f"definitions that exist are those of {shown(dataset)}"]
     notes += [] if diff else [f"{shown(models_ts)} has {record.id} so already"]
-    return Result(writer.outputs, warnings_of(model), notes, _next(params), draw(record), diff)
+    new = any(it.status == "new" for layer in layers for it in layer.definitions)
+    following = _next(params, new)
+    return Result(writer.outputs, warnings_of(model), notes, following, draw(record), diff)
 
 
 def _write_analysis(
@@ -126,21 +132,6 @@ def _list_of(params: AddParams) -> Path:
     return params.folder / f"definitions_{params.model_name}.txt"
 
 
-def dataset_of(params: AddParams) -> Path:
-    """The dataset whose definitions exist."""
-    if params.dataset:
-        stated = Path(params.dataset)
-        if not stated.is_dir():
-            raise NotFoundError(f"{stated}: no such folder; give the folder of a dataset")
-        return stated
-    root = checkout()
-    return root / "flashinfer_trace" if root else dataset_path()
-
-
-def _existing(dataset: Path) -> Collection[str]:
-    return {it.stem for it in dataset.glob("definitions/*/*.json")}
-
-
 def _write_definitions(writer: Writer, dataset: Path, layers: list[MappedLayer]) -> None:
     new = {it.name: it for layer in layers for it in layer.definitions if it.status == "new"}
     for name, it in new.items():
@@ -149,9 +140,13 @@ def _write_definitions(writer: Writer, dataset: Path, layers: list[MappedLayer])
         writer.text(path, text + "\n", "definition")
 
 
-def _next(params: AddParams) -> list[str]:
-    collect = f"claude-code run collect-workloads --model-name {params.model_name} --all"
-    return [collect, f"flashinfer-bench run --local DATASET --definitions @{_list_of(params)}"]
+def _next(params: AddParams, new: bool) -> list[str]:
+    found = [f"cat {params.folder / SUMMARY}"]
+    if new and not params.write_definitions:
+        repository = params.hf_repo_id or params.model_name
+        stated = f"--model-name {params.model_name} --hf-repo-id {repository}"
+        found.append(f"claude-code run add-new-model {stated} --write-definitions")
+    return found
 
 
 def verify(params: AddParams, result: Result) -> list[str]:

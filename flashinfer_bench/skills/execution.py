@@ -125,5 +125,13 @@ def _one_line(error: Exception) -> str:
 
 
 __all__ = [
-    *("ENVELOPE_VARIABLE", "checked_result", "execute", "guarded", "helper_main", "interrupted", "save_record"),
+    *(
+        "ENVELOPE_VARIABLE",
+        "checked_result",
+        "execute",
+        "guarded",
+        "helper_main",
+        "interrupted",
+        "save_record",
+    ),
 ]

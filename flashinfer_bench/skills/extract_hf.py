@@ -14,10 +14,15 @@ from flashinfer_bench.models.definitions.nearest import advise
 from flashinfer_bench.models.entry import model_record
 from flashinfer_bench.models.extraction import ExtractedModel, map_model
 from flashinfer_bench.skills.checking import architecture_problems, read_object
-from flashinfer_bench.skills.contract import Result, Skill
+from flashinfer_bench.skills.contract import Result, Skill, shown
 from flashinfer_bench.skills.drawing import draw
 from flashinfer_bench.skills.execution import helper_main
-from flashinfer_bench.skills.sources import SourceParams, extracted
+from flashinfer_bench.skills.sources import (
+    SourceParams,
+    dataset_of,
+    definitions_in,
+    extracted,
+)
 from flashinfer_bench.skills.writing import Writer, unwritten
 
 CONFIG, ARCHITECTURE, MAPPING = (
@@ -41,12 +46,14 @@ class ExtractParams(SourceParams):
 def run(params: ExtractParams) -> Result:
     """Writes model_config.json, model_architecture.json and module_mapping.json."""
     model = extracted(params, params.model_id)
-    layers, writer = map_model(model), Writer(params.dry_run)
+    dataset = dataset_of()
+    layers, writer = map_model(model, definitions_in(dataset)), Writer(params.dry_run)
     write_extraction(writer, model, layers, paths_of(params))
+    notes = [*model.notes, f"definitions that exist are those of {shown(dataset)}"]
     config = next(it.path for it in writer.outputs)
     command = f"claude-code run generate-model-definition --config {config}"
     return Result(
-        *(writer.outputs, warnings_of(model), list(model.notes), [command]),
+        *(writer.outputs, warnings_of(model), notes, [command]),
         summary=draw(model_record(model, layers)),
     )
 

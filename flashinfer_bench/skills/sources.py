@@ -7,6 +7,8 @@ from typing import Any
 
 from pydantic import Field
 
+from flashinfer_bench.env import dataset_path
+from flashinfer_bench.errors import NotFoundError
 from flashinfer_bench.models.extraction import ExtractedModel, extract_model
 from flashinfer_bench.models.sglang.source import SglangSource, find_sglang
 from flashinfer_bench.skills.contract import Params
@@ -70,6 +72,21 @@ def source_of(params: SourceParams) -> SglangSource:
     return find_sglang(params.sglang_path, version=params.sglang_version, offline=params.offline)
 
 
+def dataset_of(stated: str | None = None) -> Path:
+    """The dataset whose definitions exist: the one stated, the checkout's, the user's."""
+    if stated:
+        if not Path(stated).is_dir():
+            raise NotFoundError(f"{stated}: no such folder; give the folder of a dataset")
+        return Path(stated)
+    root = checkout()
+    return root / "flashinfer_trace" if root else dataset_path()
+
+
+def definitions_in(dataset: Path) -> set[str]:
+    """Names of a dataset's definitions."""
+    return {it.stem for it in dataset.glob("definitions/*/*.json")}
+
+
 def checkout() -> Path | None:
     """The checkout of this project that the current folder lies in."""
     here = Path.cwd().resolve()
@@ -79,4 +96,4 @@ def checkout() -> Path | None:
     return None
 
 
-__all__ = ["SourceParams", "checkout", "extracted", "source_of"]
+__all__ = ["SourceParams", "checkout", "dataset_of", "definitions_in", "extracted", "source_of"]

@@ -42,8 +42,7 @@ def test_layers_that_are_alike_are_one_module() -> None:
     assert "gqa_paged_decode_h8_kv2_d8_ps1" in (attention.definitions or [])
     assert not any(key.isdigit() for key in found.modules)
     assert found.parameters == sum(
-        (found.modules[key].parameters or 0) * found.modules[key].count
-        for key in found.children()
+        (found.modules[key].parameters or 0) * found.modules[key].count for key in found.children()
     )
 
 

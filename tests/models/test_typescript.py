@@ -134,7 +134,7 @@ def test_broken_files(body: str, message: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "const model = [];", "const models = f();", "// models = ["])
 def test_no_array(text: str) -> None:
-    with pytest.raises(DataError, match="^line 1: "):
+    with pytest.raises(DataError, match=r"^line 1: "):
         read_models(text)
 
 
