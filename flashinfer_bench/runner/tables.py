@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from flashinfer_bench.skills.contract import Skill
+from flashinfer_bench.skills.flags import fields_of
 from flashinfer_bench.skills.registry import load_skill
 
 _PART = re.compile(
@@ -21,7 +22,7 @@ _PART = re.compile(
 def parameter_table(skill: Skill) -> str:
     """Markdown: a row for each flag."""
     rows = [("flag", "type", "default", "meaning"), ("---",) * 4]
-    for name, field in skill.params.model_fields.items():
+    for name, field in fields_of(skill.params).items():
         flag = f"`--{name.replace('_', '-')}`"
         rows.append((flag, _type(field.annotation), _default(field), field.description or ""))
     cells = ([cell.replace("|", "\\|") for cell in row] for row in rows)

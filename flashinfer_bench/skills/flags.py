@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import types
 from collections.abc import Sequence
+from inspect import get_annotations
 from typing import Any, Literal, Union, get_args, get_origin
 
 from pydantic import ValidationError
@@ -18,7 +19,7 @@ _TRUE, _FALSE = ("true", "yes", "1", "on"), ("false", "no", "0", "off")
 
 def add_flags(parser: argparse.ArgumentParser, params: type[Params]) -> None:
     """A flag for each field: switches with or without a value, lists with one or more."""
-    for name, field in params.model_fields.items():
+    for name, field in fields_of(params).items():
         kind = _kind(field)
         options: dict[str, Any] = {"dest": name, "default": argparse.SUPPRESS}
         options["help"] = _help(field)
@@ -30,6 +31,13 @@ def add_flags(parser: argparse.ArgumentParser, params: type[Params]) -> None:
             choices = _choices(field)
             options.update(metavar="|".join(choices) if choices else name.upper())
         parser.add_argument(f"--{name.replace('_', '-')}", **options)
+
+
+def fields_of(params: type[Params]) -> dict[str, FieldInfo]:
+    """A skill's own parameters, then those that it shares with others."""
+    own = get_annotations(params)
+    names = sorted(params.model_fields, key=lambda it: it not in own)
+    return {name: params.model_fields[name] for name in names}
 
 
 def with_dashes(argv: Sequence[str]) -> list[str]:
@@ -99,4 +107,4 @@ def _members(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-__all__ = ["add_flags", "checked", "params_of", "with_dashes"]
+__all__ = ["add_flags", "checked", "fields_of", "params_of", "with_dashes"]
