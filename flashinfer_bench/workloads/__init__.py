@@ -1,0 +1,1 @@
+"""From what serving runs logged to workloads of definitions."""
