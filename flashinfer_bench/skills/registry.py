@@ -10,6 +10,7 @@ from flashinfer_bench.skills.contract import Skill
 
 MODULES = {
     "add-new-model": "flashinfer_bench.skills.add_new_model",
+    "collect-workloads": "flashinfer_bench.skills.collect_workloads",
     "extract-model-from-hf": "flashinfer_bench.skills.extract_hf",
     "find-sglang-baseline": "flashinfer_bench.skills.find_sglang_baseline",
     "generate-model-definition": "flashinfer_bench.skills.generate_model_definition",

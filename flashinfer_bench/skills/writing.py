@@ -34,6 +34,12 @@ class Writer:
         self.outputs.append(Output(shown(path), kind, hashlib.sha256(data).hexdigest(), changed))
 
 
+def output_of(path: Path, kind: str, *, changed: bool) -> Output:
+    """Of a file that something else wrote."""
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return Output(shown(path), kind, digest, changed)
+
+
 def unwritten(outputs: list[Output]) -> list[str]:
     """Files that do not hold what a run says it wrote, one line each."""
     wrong = []
@@ -48,4 +54,4 @@ def unwritten(outputs: list[Output]) -> list[str]:
     return wrong
 
 
-__all__ = ["Writer", "unwritten"]
+__all__ = ["Writer", "output_of", "unwritten"]

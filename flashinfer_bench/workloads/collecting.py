@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from flashinfer_bench.data.definition import Definition
 from flashinfer_bench.models.tree import ModuleNode
 from flashinfer_bench.workloads.dump_reader import DumpedCall, read_dump
 from flashinfer_bench.workloads.sanitizer import Dropped, Kept, sanitized
@@ -31,33 +32,33 @@ class Collected:
 def collect(
     root: Path,
     *,
-    wanted: Iterable[str] | None = None,
+    wanted: Callable[[Definition], bool] = lambda _: True,
     model: ModuleNode | None = None,
     most: int = MOST,
 ) -> Collected:
-    """Workloads of a dump; `wanted` are names of definitions, None for all.
+    """Workloads of a dump, of the definitions that are wanted.
 
     `model` is a tree of the model that was served, whose layers know what the dump does not hold.
     Raises NotFoundError where the folder holds no dump.
     """
-    found, names = Collected(), None if wanted is None else set(wanted)
+    found = Collected()
     calls = sanitized(
         served_calls(root, read_dump(root), model), unfinished=not _any_completed(root)
     )
-    for name, same in sorted(merged(_wanted(calls, names, found)).items()):
+    for name, same in sorted(merged(_wanted(calls, wanted, found)).items()):
         found.distinct[name] = len(same)
         found.workloads[name] = selected(same, most)
     return found
 
 
 def _wanted(
-    calls: Iterable[Kept | Dropped], names: set[str] | None, found: Collected
+    calls: Iterable[Kept | Dropped], wanted: Callable[[Definition], bool], found: Collected
 ) -> Iterator[Kept]:
     """Those of the definitions asked for; all calls are counted."""
     for it in calls:
         if isinstance(it, Dropped):
             found.dropped[it.api, it.reason] += 1
-        elif names is not None and it.definition.name not in names:
+        elif not wanted(it.definition):
             found.dropped[it.definition.name, "not asked for"] += 1
         else:
             found.calls[it.definition.name] += 1

@@ -73,7 +73,7 @@ def _sanitized(it: ServedCall) -> Kept | Dropped:
             return Dropped(it.call.api, it.dumped.place, "no operation is called by it")
         operation, bound = found
         definition = _definition(operation.kind, tuple(sorted(bound.constants.items())))
-        return _workload(definition, bound, it.dumped.place)
+        return workload_of(definition, bound, it.dumped.place, source="dump")
     except Refused as refusal:
         return Dropped(it.call.api, it.dumped.place, str(refusal))
 
@@ -107,7 +107,11 @@ def _definition(kind: str, constants: tuple[tuple[str, int], ...]) -> Definition
     return emit(operation, dict(constants))
 
 
-def _workload(definition: Definition, bound: Bound, place: str) -> Kept:
+def workload_of(definition: Definition, bound: Bound, place: str, *, source: str) -> Kept:
+    """Structure is kept, numbers are stated, and the rest is drawn; Refused where it does not fit.
+
+    `source` says where the call comes from: `dump`, `simulated` or `derived`.
+    """
     kept = {name: it for name, it in bound.inputs.items() if _is_structure(it)}
     lost = [name for name, it in kept.items() if getattr(it, "is_meta", False)]
     if lost:
@@ -130,6 +134,7 @@ def _workload(definition: Definition, bound: Bound, place: str) -> Kept:
             inputs[name] = RandomInput()
     seed = int(uuid[:8], 16) if any(it.type == "random" for it in inputs.values()) else None
     workload = Workload(axes=axes, inputs=inputs, uuid=uuid, seed=seed, weight=1.0)
+    workload = workload.model_copy(update={"source": source})
     return Kept(definition, workload, tensors, place)
 
 
@@ -164,4 +169,4 @@ def _identity(
     return "-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:32]))
 
 
-__all__ = ["Dropped", "Kept", "recognised", "sanitized"]
+__all__ = ["Dropped", "Kept", "recognised", "sanitized", "workload_of"]

@@ -34,12 +34,21 @@ def selected(kept: Mapping[str, Kept], most: int = MOST) -> list[Kept]:
     rows = sorted(kept.values(), key=lambda it: (-(it.workload.weight or 0), it.workload.uuid))
     if len(rows) <= most:
         return rows
-    points = [_point(it) for it in rows]
+    weights = [it.workload.weight or 0.0 for it in rows]
+    chosen = spread([_point(it) for it in rows], weights, most)
+    return [_weighing(rows[at], weight) for at, weight in chosen]
+
+
+def spread(
+    points: Sequence[_Point], weights: Sequence[float], most: int
+) -> list[tuple[int, float]]:
+    """Places of at most so many points, the first of all among them, and the weight of each with
+    those that it is the nearest to."""
     centers, nearest = _spread(points, most)
-    weights = dict.fromkeys(centers, 0.0)
-    for row, center in zip(rows, nearest):
-        weights[center] += row.workload.weight or 0
-    return [_weighing(rows[at], weights[at]) for at in centers]
+    found = dict.fromkeys(centers, 0.0)
+    for weight, center in zip(weights, nearest):
+        found[center] += weight
+    return list(found.items())
 
 
 def _spread(points: Sequence[_Point], most: int) -> tuple[list[int], list[int]]:
@@ -82,4 +91,4 @@ def _weighing(it: Kept, weight: float) -> Kept:
     return replace(it, workload=it.workload.model_copy(update={"weight": weight}))
 
 
-__all__ = ["MOST", "merged", "selected"]
+__all__ = ["MOST", "merged", "selected", "spread"]

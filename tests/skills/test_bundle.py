@@ -24,18 +24,18 @@ from flashinfer_bench.skills.registry import MODULES, load_skill
 
 REPOSITORY = Path(__file__).parents[2]
 ROOT = REPOSITORY / "skills"
-SKILLS = (*MODULES, "collect-workloads")
-"""collect-workloads has a text before it has a helper."""
+SKILLS = tuple(MODULES)
 FIELDS = ("name", "description", "license", "compatibility", "metadata", "allowed-tools")
 EVALS = sorted(it.name for it in (ROOT / "evals").iterdir())
 
 _LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)\)")
 _FLAG = re.compile(r"(?<![\w-])--[a-z][\w-]*")
 _DEFINITION = re.compile(r"\b[a-z]\w*_(?:d|h|n|qk|topk|v)\d\w*(?!\w*\.py)")
-_ELSEWHERE = {"--format", "--list", "--local", "--dataset", "--moe-runner-backend"}
+_ELSEWHERE = {
+    *("--format", "--list", "--local", "--dataset", "--moe-runner-backend", "--model-path"),
+    *("--disable-cuda-graph", "--load-format"),
+}
 """Flags of every helper, of `flashinfer-bench` and of SGLang."""
-_PLANNED = {"--definition-names", "--op-type", "--all"}
-"""Of collect-workloads, which has no helper yet."""
 
 
 def body(name: str) -> str:
@@ -66,8 +66,7 @@ def test_header(name: str) -> None:
     assert not re.search(r"[<>]|\b(I|you|your)\b", description)
     assert len(str(fields["compatibility"])) <= 500
     assert fields["metadata"] == {"version": __version__}
-    helper = "Bash(python -m flashinfer_bench.skills.*) Read"
-    assert fields["allowed-tools"] == (helper if name in MODULES else "Read")
+    assert fields["allowed-tools"] == "Bash(python -m flashinfer_bench.skills.*) Read"
 
 
 @pytest.mark.parametrize("name", SKILLS)
@@ -82,14 +81,11 @@ def test_length(name: str) -> None:
 @pytest.mark.parametrize("name", SKILLS)
 def test_one_line_takes_the_arguments(name: str) -> None:
     lines = [it for it in body(name).splitlines() if "$" in it]
-    if name not in MODULES:
-        assert lines == [] and "python -m" not in body(name)
-        return
     assert lines == [f"python -m {MODULES[name]} {PLACEHOLDER}"]
     assert f"```bash\n{lines[0]}\n```" in body(name)
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", SKILLS)
 def test_commands_answer_help(name: str) -> None:
     found = set(re.findall(r"python -m (flashinfer_bench[\w.]+)", "\n".join(texts(name))))
     assert found
@@ -112,7 +108,7 @@ def test_links_are_one_level_deep(name: str) -> None:
         assert not re.search(r"(?<!`)\b(references|assets|scripts)/", text), page
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", SKILLS)
 def test_tables_are_those_of_the_parameters(name: str) -> None:
     text = (ROOT / name / "references" / "parameters.md").read_text()
     table = parameter_table(load_skill(name))
@@ -123,13 +119,12 @@ def test_tables_are_those_of_the_parameters(name: str) -> None:
 def test_flags_that_are_named_exist(name: str) -> None:
     fields = {it for skill in MODULES for it in load_skill(skill).params.model_fields}
     known = {f"--{it.replace('_', '-')}" for it in fields} | _ELSEWHERE
-    known |= set() if name in MODULES else _PLANNED
     header = str(read_skill(ROOT / name / "SKILL.md").fields["argument-hint"])
     for text in (header, *texts(name)):
         assert {it.replace("_", "-") for it in _FLAG.findall(text)} <= known
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", SKILLS)
 def test_table_of_exit_codes(name: str) -> None:
     section = body(name).partition("## Exit codes\n")[2].partition("\n## ")[0]
     codes = [int(it) for it in re.findall(r"^\| (\d+) \|", section, re.MULTILINE)]

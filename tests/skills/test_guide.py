@@ -89,6 +89,27 @@ def test_step_by_step() -> None:
     assert modules("kimi-k2")["layers"]["count"] == 61
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--op-type mla_paged --model-name deepseek-v3 --num-samples 100",
+        "--op-type gqa_paged --model-name llama-3.1-8b --num-samples 100",
+    ],
+)
+def test_workloads_of_decode_and_prefill(flags: str) -> None:
+    pytest.importorskip("torch")
+    assert run(f"claude-code run collect-workloads {flags}") == 0
+    names = [it.stem for it in Path("flashinfer_trace/workloads").rglob("*.jsonl")]
+    assert any("_decode_" in it for it in names) and any("_prefill_causal_" in it for it in names)
+
+
+def test_workloads_that_a_model_does_not_have(capsys: pytest.CaptureFixture[str]) -> None:
+    line = "collect-workloads --model-name kimi-k2 --op-type gqa_paged --num-samples 200"
+    assert run(f"claude-code run {line}") == 3
+    told = capsys.readouterr().err
+    assert "kimi-k2 has no gqa_paged; it has gemm, mla_paged" in told
+
+
 def test_the_models_that_ship_are_what_the_tool_makes() -> None:
     sources = real_sources()
     command = [sys.executable, str(ROOT / "web" / "generate_models.py"), "--check"]
