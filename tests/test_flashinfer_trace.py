@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -79,3 +80,18 @@ def test_files_are_what_the_command_prints(capsys: pytest.CaptureFixture[str]) -
     assert main(["definition", "rmsnorm_h4096"]) == 0
     file = DATASET / "definitions/rmsnorm/rmsnorm_h4096.json"
     assert file.read_text(encoding="utf-8") == capsys.readouterr().out
+
+
+def test_workloads_are_recorded_ones_and_run() -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip("safetensors")
+    from flashinfer_bench.workloads.proving import stored_problems
+
+    files = sorted((DATASET / "workloads").rglob("*.jsonl"))
+    assert len(files) >= 6
+    for file in files:
+        rows = [json.loads(line)["workload"] for line in file.read_text().splitlines()]
+        assert {(row["source"], row["recorded_with"]["flashinfer"]) for row in rows} == {
+            ("dump", "0.6.12")
+        }
+        assert stored_problems(DATASET, file, 1) == []

@@ -52,8 +52,9 @@ def _blob(it: Kept) -> bytes:
 
 
 def _line(it: Kept) -> bytes:
-    trace = Trace(definition=it.definition.name, workload=it.workload)
-    return trace.model_dump_json(exclude_none=True).encode()
+    name = it.definition.name
+    trace = Trace(definition=name, workload=it.workload, solution=None, evaluation=None)
+    return trace.model_dump_json(exclude_unset=True).encode()
 
 
 def _uuid(line: bytes) -> str:
