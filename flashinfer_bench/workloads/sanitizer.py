@@ -73,10 +73,10 @@ def _sanitized(it: ServedCall) -> Kept | Dropped:
             return Dropped(it.call.api, it.dumped.place, "no operation is called by it")
         operation, bound = found
         definition = _definition(operation.kind, tuple(sorted(bound.constants.items())))
-        found = workload_of(definition, bound, it.dumped.place, source="dump")
+        kept = workload_of(definition, bound, it.dumped.place, source="dump")
         versions = {name: it.dumped.versions.get(name) for name in ("flashinfer", "torch")}
         recorded = {"recorded_with": versions} if any(versions.values()) else {}
-        return replace(found, workload=found.workload.model_copy(update=recorded))
+        return replace(kept, workload=kept.workload.model_copy(update=recorded))
     except Refused as refusal:
         return Dropped(it.call.api, it.dumped.place, str(refusal))
 
