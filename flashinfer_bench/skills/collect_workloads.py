@@ -14,11 +14,12 @@ from pydantic import Field
 from flashinfer_bench.data.definition import Definition
 from flashinfer_bench.errors import MissingRequirementError, NotFoundError, UsageError
 from flashinfer_bench.models.definitions.mapping import LayerDefinition, MappedLayer
+from flashinfer_bench.models.entry import plain_id
 from flashinfer_bench.models.extraction import ExtractedModel, map_model
 from flashinfer_bench.skills.contract import Output, Result, Skill, shown
 from flashinfer_bench.skills.execution import helper_main
 from flashinfer_bench.skills.sources import SourceParams, dataset_of, extracted
-from flashinfer_bench.skills.writing import output_of, unwritten
+from flashinfer_bench.skills.writing import Writer, output_of, unwritten
 from flashinfer_bench.workloads.sanitizer import Kept
 
 _PROVED = 2
@@ -43,6 +44,13 @@ class CollectParams(SourceParams):
     output: str | None = Field(
         None, description="dataset to write into; without it the checkout's flashinfer_trace"
     )
+    submit_pr: bool | None = Field(
+        None,
+        description="true opens a pull request of what was written, which needs a login; false "
+        "prepares none; without it one is prepared and the command that sends it is told",
+    )
+    pr_title: str | None = Field(None, description="title of the pull request")
+    pr_branch: str | None = Field(None, description="name of the work, for the file with its text")
     dry_run: bool = Field(False, description="write nothing, say what there would be")
 
 
@@ -79,9 +87,38 @@ def run(params: CollectParams) -> Result:
             kind = "definition" if "definitions" in path.parts else path.suffix.strip(".")
             outputs.append(output_of(path, f"workloads, {kind}", changed=changed))
     notes = [*model.notes, f"workloads are those of {shown(dataset)}", *found.dropped]
-    upload = f"hf upload flashinfer-ai/flashinfer-trace {shown(dataset)} --repo-type dataset"
-    following = [f"flashinfer-bench validate --dataset {shown(dataset)}", f"{upload} --create-pr"]
-    return Result(outputs, [], notes, following, _table(found))
+    following = [f"flashinfer-bench validate --dataset {shown(dataset)}"]
+    summary = _table(found)
+    if params.submit_pr is not False and not params.dry_run:
+        _propose(params, outputs, summary, notes, following)
+    return Result(outputs, [], notes, following, summary)
+
+
+def _propose(
+    params: CollectParams,
+    outputs: list[Output],
+    summary: str,
+    notes: list[str],
+    following: list[str],
+) -> None:
+    """The pull request: its text as a file, and where `--submit-pr true` was typed, sent."""
+    from flashinfer_bench.workloads.publishing import prepare, send
+
+    request = prepare(
+        dataset_of(params.output),
+        [Path(it.path) for it in outputs],
+        summary,
+        model=params.model_name,
+        title=params.pr_title,
+        branch=params.pr_branch,
+    )
+    writer = Writer()
+    writer.text(Path(f"pull_request_{plain_id(request.branch)}.md"), request.body, "pull request")
+    outputs += writer.outputs
+    if params.submit_pr:
+        notes.append(f"pull request: {send(request)}")
+    else:
+        following.append(request.command)
 
 
 def _require_torch() -> None:

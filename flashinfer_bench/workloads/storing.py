@@ -18,8 +18,8 @@ def store(dataset: Path, kept: Sequence[Kept]) -> dict[Path, bool]:
     dataset lacks it.
     """
     definition = kept[0].definition
-    states: dict[Path, bool] = {}
     file = dataset / definition_file(definition)
+    states = {file: False}
     if not file.exists():
         text = definition.model_dump_json(indent=2, exclude_unset=True) + "\n"
         states[file] = _put(file, text.encode())

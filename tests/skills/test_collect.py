@@ -79,3 +79,17 @@ def test_nothing_is_written_in_a_dry_run(collecting: Any) -> None:
 def test_what_is_not_there(collecting: Any, flags: tuple[str, ...], code: int) -> None:
     found, envelope = collecting(*flags)
     assert found == code and envelope["error"] and not list(Path("data").iterdir())
+
+
+def test_pull_requests_are_prepared_and_sent_on_demand(
+    collecting: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.get_token", lambda: None)
+    few = ("--num-samples", "2", "--definition-names", GEMM)
+    code, envelope = collecting(*few, "--pr-title", "Ours", "--pr-branch", "my_work")
+    assert code == 0 and "--commit-message Ours" in envelope["next"][-1]
+    assert GEMM in Path("pull_request_my-work.md").read_text()
+    code, envelope = collecting(*few, "--submit-pr", "false")
+    assert code == 0 and not any("--create-pr" in it for it in envelope["next"])
+    code, envelope = collecting(*few, "--submit-pr", "true")
+    assert code == 4 and "no login on the Hub" in envelope["error"]
