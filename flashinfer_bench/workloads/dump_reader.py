@@ -28,7 +28,7 @@ class DumpedCall:
     api: str
     """Qualified name, e.g. `flashinfer.norm.rmsnorm`."""
     arguments: Mapping[str, Any]
-    """By parameter, defaults applied; tensors are `DumpedTensor`."""
+    """By parameter, with defaults but for `plan`; tensors are `DumpedTensor`."""
     process: int
     instance: int | None
     """Identity of the wrapper that it is a method of."""
@@ -150,7 +150,9 @@ def _arguments(record: Mapping[str, Any], tensors: Tensors) -> dict[str, Any]:
     positions = {int(key[4:]): it for key, it in given.items() if key.startswith("arg_")}
     named = {key[6:]: it for key, it in given.items() if key.startswith("kwarg_")}
     values = [positions.get(at) for at in range(max(positions, default=-1) + 1)]
-    return read_signature(record["function_signature"]).bind(values, named)
+    # what `plan` leaves out, engines set on the wrapper later: a default says nothing
+    stated = not record["function_name"].endswith(".plan")
+    return read_signature(record["function_signature"]).bind(values, named, defaults=stated)
 
 
 def _value(value: Any, tensors: Tensors) -> Any:

@@ -22,7 +22,8 @@ from flashinfer_bench.workloads.dump_reader import DumpedCall, DumpProblem
 from flashinfer_bench.workloads.dumped_tensors import DumpedTensor
 
 FORWARDS = "forward_calls.jsonl"
-_MERGES = "flashinfer.cascade.merge_state"
+_OWN = "WithRaggedKVCache"
+"""In the name of attention of prompts to themselves."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,8 @@ class ServedCall:
 
     call: Call
     dumped: DumpedCall
+    is_stated: bool = False
+    """Whether what the layer knows was logged."""
 
 
 @dataclass
@@ -63,7 +66,7 @@ def served_calls(
             queue = forwards[it.process, it.instance]
             yield from _ran(process, it, queue.popleft() if queue else None, facts)
     for process in processes.values():
-        yield from process.parts
+        yield from _parts(process.parts)
 
 
 def _ran(
@@ -74,16 +77,24 @@ def _ran(
     layer = dict(stated) if stated is not None else _layer(call, facts)
     if process.layouts.get(it.instance):
         layer["kv_layout"] = process.layouts[it.instance]
-    served = ServedCall(replace(call, layer=layer), it)
+    served = ServedCall(replace(call, layer=layer), it, stated is not None)
     if it.arguments.get("return_lse") and it.instance is not None:
         process.parts.append(served)
         return
-    merged = it.api.startswith(_MERGES) and stated is None
-    for number, part in enumerate(process.parts):
-        split = {"causal": number == 0} if merged and len(process.parts) > 1 else {}
-        yield replace(part, call=replace(part.call, layer={**part.call.layer, **split}))
+    yield from _parts(process.parts)
     process.parts.clear()
     yield served
+
+
+def _parts(parts: list[ServedCall]) -> Iterator[ServedCall]:
+    """Where prompts attend to themselves and, in calls of their own, to a prefix, those are not
+    causal; the merge that follows may not be in the dump."""
+    split = any(_OWN in it.call.api for it in parts) and any(
+        _OWN not in it.call.api for it in parts
+    )
+    for it in parts:
+        told = {"causal": _OWN in it.call.api} if split and not it.is_stated else {}
+        yield replace(it, call=replace(it.call, layer={**it.call.layer, **told}))
 
 
 _Facts = dict[str, Any]

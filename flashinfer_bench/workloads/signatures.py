@@ -25,8 +25,10 @@ class Signature:
     defaults: Mapping[str, Any]
     """Those that are plain values."""
 
-    def bind(self, values: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-        """Arguments by parameter, defaults applied; keywords without one in a dict of their own."""
+    def bind(
+        self, values: Sequence[Any], named: Mapping[str, Any], *, defaults: bool = True
+    ) -> dict[str, Any]:
+        """Arguments by parameter; keywords without one in a dict of their own."""
         given = dict(zip(self.positional, values))
         if self.rest is not None:
             given[self.rest] = tuple(values[len(self.positional) :])
@@ -37,7 +39,7 @@ class Signature:
         elif others:
             given.update(others)
         given.pop("self", None)
-        return {**self.defaults, **given}
+        return {**self.defaults, **given} if defaults else given
 
 
 @lru_cache(maxsize=512)

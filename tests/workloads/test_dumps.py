@@ -13,10 +13,13 @@ pytest.importorskip("safetensors")
 
 from flashinfer_bench.data import TraceSet  # noqa: E402
 from flashinfer_bench.errors import NotFoundError  # noqa: E402
+from flashinfer_bench.models.patterns import build_pattern_tree  # noqa: E402
+from flashinfer_bench.models.serving import ServingProfile  # noqa: E402
 from flashinfer_bench.workloads.collecting import Collected, collect  # noqa: E402
 from flashinfer_bench.workloads.dump_reader import DumpedCall, DumpProblem, read_dump  # noqa: E402
 from flashinfer_bench.workloads.selection import MOST  # noqa: E402
 from flashinfer_bench.workloads.storing import store  # noqa: E402
+from tests.models.sglang.test_kernel_calls import LLAMA  # noqa: E402
 from tests.workloads.dump_writer import DumpWriter  # noqa: E402
 
 SAMPLE = Path(__file__).parents[1] / "data" / "dumps"
@@ -183,6 +186,18 @@ def test_genuine_dumps(model: str, tmp_path: Path) -> None:
     prefill = next(name for name in found.workloads if "ragged_prefill_causal" in name)
     scale = found.workloads[prefill][0].workload.inputs["sm_scale"]
     assert scale.value == pytest.approx(128**-0.5 if model == "llama" else 0.1352337788608801)
+
+
+def test_layers_of_the_model_know_what_the_dump_does_not_hold(tmp_path: Path) -> None:
+    """The same workloads as with the log of what the engine set on its wrappers."""
+    for file in (SAMPLE / "llama").iterdir():
+        if file.name != "forward_calls.jsonl":
+            (tmp_path / file.name).symlink_to(file)
+    root = build_pattern_tree(LLAMA, ServingProfile()).root
+    known, inferred = collect(SAMPLE / "llama"), collect(tmp_path, model=root)
+    assert inferred.calls == known.calls and inferred.dropped == known.dropped
+    for name, kept in known.workloads.items():
+        assert [it.workload for it in inferred.workloads[name]] == [it.workload for it in kept]
 
 
 def test_a_dataset_takes_them_and_keeps_what_it_has(tmp_path: Path) -> None:
