@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Collection, Iterable
 from pathlib import Path
@@ -21,11 +20,9 @@ from flashinfer_bench.collector import paused_gc
 from flashinfer_bench.errors import ExitCode, NotFoundError
 
 if TYPE_CHECKING:
-    from flashinfer_bench.models.definitions.mapping import MappedLayer
     from flashinfer_bench.models.extraction import ExtractedModel
     from flashinfer_bench.models.tree import ModuleNode
 
-_DEFINITIONS = "definitions/*/*.json"
 _SHOWN = (
     *("tp_q_head_num", "tp_k_head_num", "qk_head_dim", "v_head_dim", "sliding_window_size"),
     *("num_experts", "num_local_experts", "top_k", "rotary_dim", "num_k_heads", "num_v_heads"),
@@ -90,6 +87,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _kernels(model: ExtractedModel, form: str) -> int:
     from flashinfer_bench.models.as_json import implementation_as_json
+    from flashinfer_bench.models.definitions.mapping import without_places
     from flashinfer_bench.models.extraction import calls_of
 
     calls = calls_of(model)
@@ -98,7 +96,7 @@ def _kernels(model: ExtractedModel, form: str) -> int:
         return ExitCode.OK
     _tell(model.notes)
     rows = [
-        [_without_places(it.module), it.kernel, it.mode, str(it.place), it.condition or "always"]
+        [without_places(it.module), it.kernel, it.mode, str(it.place), it.condition or "always"]
         for it in calls
     ]
     print_table(["module", "kernel", "mode", "place", "when"], rows, optional=("when",))
@@ -108,33 +106,26 @@ def _kernels(model: ExtractedModel, form: str) -> int:
 
 
 def _write(model: ExtractedModel, existing: Collection[str], folder: Path) -> int:
-    """Architecture, definitions, implementation and kernel calls, each in its file."""
-    from flashinfer_bench.data.files import write_atomic
-    from flashinfer_bench.models.as_json import (
-        implementation_as_json,
-        kernel_calls_as_json,
-        layers_as_json,
-        model_as_json,
-    )
-    from flashinfer_bench.models.extraction import calls_of, map_model
+    """The files that the skills write, in one folder."""
+    from flashinfer_bench.models.extraction import map_model
+    from flashinfer_bench.skills.extract_hf import FILES, write_extraction
+    from flashinfer_bench.skills.find_sglang_baseline import write_implementation
+    from flashinfer_bench.skills.writing import Writer
 
-    calls, layers = calls_of(model), map_model(model, existing)
+    writer = Writer()
+    paths = {name: folder / name for name in FILES}
+    write_extraction(writer, model, map_model(model, existing), paths)
+    if model.tree.source is not None:
+        write_implementation(writer, model, folder, [model.tree.architecture])
     _tell(model.notes)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, held in {
-        "model_config.json": dict(model.hub.config),
-        "model_architecture.json": model_as_json(model),
-        "definitions.json": layers_as_json(layers),
-        "sglang_implementation.json": implementation_as_json(model, calls),
-        "kernel_calls.json": kernel_calls_as_json(calls),
-    }.items():
-        write_atomic(folder / name, (json.dumps(held, indent=2) + "\n").encode())
-        print(folder / name)
+    for it in writer.outputs:
+        print(it.path)
     return ExitCode.OK
 
 
 def _existing(datasets: list[str]) -> Collection[str]:
     """Names of definitions that the datasets hold: those named, else the default one if there."""
+    from flashinfer_bench.data.layout import definition_names
     from flashinfer_bench.env import dataset_path
 
     folders = [Path(it) for it in datasets]
@@ -142,13 +133,13 @@ def _existing(datasets: list[str]) -> Collection[str]:
         if not folder.is_dir():
             raise NotFoundError(f"{folder}: no such folder; give the folder of a dataset")
         check_is_dataset(folder)
-    files = [it for folder in folders or [dataset_path()] for it in folder.glob(_DEFINITIONS)]
-    return {file.stem for file in files}
+    return set().union(*(definition_names(it) for it in folders or [dataset_path()]))
 
 
 def _definitions(model: ExtractedModel, existing: Collection[str], form: str) -> int:
     """A row for each definition, missing ones with advice, then the gaps."""
     from flashinfer_bench.models.as_json import layers_as_json
+    from flashinfer_bench.models.definitions.mapping import gaps_of, without_places
     from flashinfer_bench.models.definitions.nearest import advise
     from flashinfer_bench.models.extraction import map_model
 
@@ -162,12 +153,12 @@ def _definitions(model: ExtractedModel, existing: Collection[str], form: str) ->
         return ExitCode.OK
     rows = list(
         dict.fromkeys(
-            (it.name, it.status, it.when, _without_places(layer.path)) for it, layer in found
+            (it.name, it.status, it.when, without_places(layer.path)) for it, layer in found
         )
     )
     print_table(["definition", "status", "when", "module"], [list(row) for row in rows])
     _tell(model.notes)
-    _tell(f"no operation yet: {gap}: {', '.join(names)}" for gap, names in _gaps(layers).items())
+    _tell(f"no operation yet: {gap}: {', '.join(names)}" for gap, names in gaps_of(layers).items())
     near = [it for it in advice if it.nearest]
     _tell(
         f"new: {it.missing}; nearest is {it.nearest} ({', '.join(it.differences)})" for it in near
@@ -179,21 +170,6 @@ def _definitions(model: ExtractedModel, existing: Collection[str], form: str) ->
 def _tell(lines: Iterable[str]) -> None:
     for line in lines:
         print(line, file=sys.stderr)
-
-
-def _without_places(path: str) -> str:
-    """A path without the places of lists, which are many for one definition."""
-    return ".".join(part for part in path.split(".") if not part.isdigit())
-
-
-def _gaps(layers: list[MappedLayer]) -> dict[str, list[str]]:
-    gaps: dict[str, list[str]] = {}
-    for layer in layers:
-        if layer.gap is not None and _without_places(layer.path) not in gaps.setdefault(
-            layer.gap, []
-        ):
-            gaps[layer.gap].append(_without_places(layer.path))
-    return gaps
 
 
 def _print(model: ExtractedModel) -> None:

@@ -18,6 +18,11 @@ def definition_file(definition: Definition) -> PurePosixPath:
     return _path("definitions", definition.op_type, f"{definition.name}.json")
 
 
+def definition_names(root: Path) -> set[str]:
+    """Of the definitions in a dataset, by their files alone."""
+    return {it.stem for it in root.glob("definitions/*/*.json")}
+
+
 def solution_file(solution: Solution, op_type: str) -> PurePosixPath:
     """solutions/{author}/{op_type}/{definition}/{name}.json"""
     names = (solution.author, op_type, solution.definition, f"{solution.name}.json")

@@ -17,7 +17,7 @@ from flashinfer_bench.data.model import Layout, Model, Module, Origin
 from flashinfer_bench.models.definitions.mapping import MappedLayer
 from flashinfer_bench.models.extraction import ExtractedModel
 from flashinfer_bench.models.known import without_edition
-from flashinfer_bench.models.tree import ModuleNode, layer_runs
+from flashinfer_bench.models.tree import ModuleNode, is_latent, layer_runs
 
 
 @dataclass
@@ -139,7 +139,7 @@ def describe(model: ExtractedModel, total: int | None) -> str:
 def _attention(node: ModuleNode) -> str:
     if node.role == "linear attention":
         return "linear attention"
-    if node.facts["tp_k_head_num"] == 1 and node.facts["head_dim"] != node.facts["v_head_dim"]:
+    if is_latent(node):
         return "multi-head latent attention"
     window = node.facts.get("sliding_window_size")
     if isinstance(window, int) and window > 0:

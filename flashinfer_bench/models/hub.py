@@ -120,7 +120,7 @@ def load_json(path: Path) -> dict[str, Any]:
     try:
         found = json.loads(path.read_bytes())
     except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected a model's config.json") from error
+        raise DataError(f"{path}: not JSON ({error}); expected a JSON object") from error
     except OSError as error:
         raise NotFoundError(f"{path}: cannot be read ({error.strerror})") from error
     if not isinstance(found, dict):

@@ -150,6 +150,12 @@ def output_size(root: ModuleNode) -> int | None:
     return known[-1] if known else None
 
 
+def is_latent(node: ModuleNode) -> bool:
+    """Whether attention is computed on a compressed key and value, of one head for all."""
+    facts = node.facts
+    return bool(facts["tp_k_head_num"] == 1 and facts["head_dim"] != facts["v_head_dim"])
+
+
 def decay_rule(node: ModuleNode, parent: ModuleNode) -> str:
     """Of linear attention: `gdn` has one decay a head, `kda` one a channel, `lightning` none that
     is learnt."""
@@ -186,6 +192,7 @@ __all__ = [
     "ModuleNode",
     "Weight",
     "decay_rule",
+    "is_latent",
     "layer_runs",
     "main_list",
     "output_size",

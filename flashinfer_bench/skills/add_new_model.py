@@ -8,24 +8,20 @@ from pathlib import Path
 
 from pydantic import Field, field_validator
 
+from flashinfer_bench.data.layout import definition_names
 from flashinfer_bench.data.model import Model
 from flashinfer_bench.models.definitions.mapping import MappedLayer
 from flashinfer_bench.models.entry import model_record, plain_id
 from flashinfer_bench.models.extraction import ExtractedModel, map_model
+from flashinfer_bench.models.hub import load_json
 from flashinfer_bench.models.sglang.kernels import KernelCall
 from flashinfer_bench.ops.emit import emit
 from flashinfer_bench.ops.registry import parse_name
-from flashinfer_bench.skills.checking import architecture_problems, read_object
+from flashinfer_bench.skills.checking import architecture_problems
 from flashinfer_bench.skills.contract import Result, Skill, shown
 from flashinfer_bench.skills.drawing import draw
 from flashinfer_bench.skills.execution import helper_main
-from flashinfer_bench.skills.extract_hf import (
-    ARCHITECTURE,
-    CONFIG,
-    MAPPING,
-    warnings_of,
-    write_extraction,
-)
+from flashinfer_bench.skills.extract_hf import ARCHITECTURE, FILES, warnings_of, write_extraction
 from flashinfer_bench.skills.find_sglang_baseline import place_problems, write_implementation
 from flashinfer_bench.skills.generate_model_definition import (
     models_file,
@@ -36,7 +32,6 @@ from flashinfer_bench.skills.report import analysis_of, report_of
 from flashinfer_bench.skills.sources import (
     SourceParams,
     dataset_of,
-    definitions_in,
     extracted,
     source_of,
 )
@@ -88,7 +83,7 @@ def run(params: AddParams) -> Result:
     repository = params.hf_repo_id or params.model_name
     model = extracted(params, repository, use_sglang=not params.skip_sglang)
     dataset = dataset_of(params.dataset)
-    layers = map_model(model, definitions_in(dataset))
+    layers = map_model(model, definition_names(dataset))
     record = model_record(
         model,
         layers,
@@ -116,7 +111,7 @@ def _write_analysis(
     record: Model,
 ) -> None:
     folder, name = params.folder, params.model_name
-    paths = {it: folder / it for it in (CONFIG, ARCHITECTURE, MAPPING)}
+    paths = {it: folder / it for it in FILES}
     write_extraction(writer, model, layers, paths)
     calls: list[KernelCall] = []
     if model.tree.source is not None:
@@ -156,7 +151,7 @@ def verify(params: AddParams, result: Result) -> list[str]:
     problems = models_problems(result, models_file(params.output))
     if problems:
         return problems
-    problems = architecture_problems(read_object(params.folder / ARCHITECTURE))
+    problems = architecture_problems(load_json(params.folder / ARCHITECTURE))
     if not problems and any(it.kind == "kernel calls" for it in result.outputs):
         problems = place_problems(params.folder, source_of(params).package.parent)
     return problems

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,21 +9,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from flashinfer_bench.data.model import Model
-from flashinfer_bench.errors import DataError, NotFoundError
+from flashinfer_bench.errors import DataError
 from flashinfer_bench.models.typescript import tree_problems
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """The JSON object in a file; DataError or NotFoundError with one line."""
-    try:
-        found = json.loads(path.read_bytes())
-    except OSError as error:
-        raise NotFoundError(f"{path}: {error.strerror or error}") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path}: not JSON ({error}); expected an object") from error
-    if not isinstance(found, dict):
-        raise DataError(f"{path}: holds a {type(found).__name__}; expected a JSON object")
-    return found
 
 
 def record_in(value: Any, where: str) -> Model:
@@ -73,4 +59,4 @@ def place_problem(place: str, snippet: str, root: Path) -> str | None:
     return None
 
 
-__all__ = ["architecture_problems", "place_problem", "read_object", "record_in"]
+__all__ = ["architecture_problems", "place_problem", "record_in"]

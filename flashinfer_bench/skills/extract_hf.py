@@ -8,19 +8,20 @@ from typing import Any
 
 from pydantic import Field
 
+from flashinfer_bench.data.layout import definition_names
 from flashinfer_bench.models.as_json import layers_as_json, model_as_json
 from flashinfer_bench.models.definitions.mapping import MappedLayer
 from flashinfer_bench.models.definitions.nearest import advise
 from flashinfer_bench.models.entry import model_record
 from flashinfer_bench.models.extraction import ExtractedModel, map_model
-from flashinfer_bench.skills.checking import architecture_problems, read_object
+from flashinfer_bench.models.hub import load_json
+from flashinfer_bench.skills.checking import architecture_problems
 from flashinfer_bench.skills.contract import Result, Skill, shown
 from flashinfer_bench.skills.drawing import draw
 from flashinfer_bench.skills.execution import helper_main
 from flashinfer_bench.skills.sources import (
     SourceParams,
     dataset_of,
-    definitions_in,
     extracted,
 )
 from flashinfer_bench.skills.writing import Writer, unwritten
@@ -28,6 +29,7 @@ from flashinfer_bench.skills.writing import Writer, unwritten
 CONFIG, ARCHITECTURE, MAPPING = (
     f"{it}.json" for it in ("model_config", "model_architecture", "module_mapping")
 )
+FILES = (CONFIG, ARCHITECTURE, MAPPING)
 PROVENANCE = "_flashinfer_bench"
 """Key in model_config.json that says where the configuration came from."""
 
@@ -47,7 +49,7 @@ def run(params: ExtractParams) -> Result:
     """Writes model_config.json, model_architecture.json and module_mapping.json."""
     model = extracted(params, params.model_id)
     dataset = dataset_of()
-    layers, writer = map_model(model, definitions_in(dataset)), Writer(params.dry_run)
+    layers, writer = map_model(model, definition_names(dataset)), Writer(params.dry_run)
     write_extraction(writer, model, layers, paths_of(params))
     notes = [*model.notes, f"definitions that exist are those of {shown(dataset)}"]
     config = next(it.path for it in writer.outputs)
@@ -60,7 +62,7 @@ def run(params: ExtractParams) -> Result:
 
 def paths_of(params: ExtractParams) -> dict[str, Path]:
     folder = Path(params.output).parent if params.output else Path(params.output_dir)
-    found = {name: folder / name for name in (CONFIG, ARCHITECTURE, MAPPING)}
+    found = {name: folder / name for name in FILES}
     return {**found, CONFIG: Path(params.output)} if params.output else found
 
 
@@ -106,7 +108,7 @@ def verify(params: ExtractParams, result: Result) -> list[str]:
     if params.dry_run:
         return []
     path = paths_of(params)[ARCHITECTURE]
-    return unwritten(result.outputs) or architecture_problems(read_object(path))
+    return unwritten(result.outputs) or architecture_problems(load_json(path))
 
 
 SKILL = Skill("extract-model-from-hf", ExtractParams, run, verify)

@@ -14,12 +14,13 @@ from pydantic import Field
 from flashinfer_bench.errors import NotFoundError
 from flashinfer_bench.models.as_json import implementation_as_json, kernel_calls_as_json
 from flashinfer_bench.models.extraction import ExtractedModel, calls_of, snippets_of
+from flashinfer_bench.models.hub import load_json
 from flashinfer_bench.models.known import find_known
 from flashinfer_bench.models.sglang.index import Architecture, read_architectures
 from flashinfer_bench.models.sglang.kernels import KernelCall
 from flashinfer_bench.models.sglang.snippets import Snippet, class_outlines
 from flashinfer_bench.models.sglang.source import SglangSource
-from flashinfer_bench.skills.checking import place_problem, read_object
+from flashinfer_bench.skills.checking import place_problem
 from flashinfer_bench.skills.contract import Result, Skill, shown
 from flashinfer_bench.skills.execution import helper_main
 from flashinfer_bench.skills.sources import SourceParams, extracted, source_of
@@ -165,7 +166,7 @@ def verify(params: BaselineParams, result: Result) -> list[str]:
 
 def place_problems(folder: Path, root: Path) -> list[str]:
     """Of the implementation and the kernel calls in a folder, one line each."""
-    found = read_object(folder / IMPLEMENTATION)
+    found = load_json(folder / IMPLEMENTATION)
     places = {it["place"]: it["snippet"] for it in found.get("calls") or ()}
     places |= {it["place"]: f"class {it['architecture']}" for it in found.get("matches") or ()}
     problems = (place_problem(place, text, root) for place, text in places.items())

@@ -14,6 +14,7 @@ from flashinfer_bench.data.model import Model
 from flashinfer_bench.errors import DataError, NotFoundError, UsageError
 from flashinfer_bench.models.entry import display_name, model_record, plain_id
 from flashinfer_bench.models.extraction import ExtractedModel, map_model
+from flashinfer_bench.models.hub import load_json
 from flashinfer_bench.models.known import known_models
 from flashinfer_bench.models.typescript import (
     new_file,
@@ -22,7 +23,7 @@ from flashinfer_bench.models.typescript import (
     unified_diff,
     upsert,
 )
-from flashinfer_bench.skills.checking import read_object, record_in
+from flashinfer_bench.skills.checking import record_in
 from flashinfer_bench.skills.contract import Result, Skill, shown
 from flashinfer_bench.skills.drawing import draw
 from flashinfer_bench.skills.execution import helper_main
@@ -106,7 +107,7 @@ def write_record(writer: Writer, record: Model, path: Path, *, append: bool = Tr
 def _record(params: DefinitionParams) -> tuple[Model, list[str], list[str]]:
     """The record, notes and warnings, from whichever file the configuration is."""
     path, notes = _config_file(params.config)
-    found = read_object(path)
+    found = load_json(path)
     if "tree" in found and "model" in found:
         record = record_in(found["model"], str(path))
         return _named(record, params), [*notes, f"{path} is a model's architecture"], []
@@ -171,7 +172,7 @@ def _named(record: Model, params: DefinitionParams) -> Model:
 def _agree(record: Model, implementation: str | None) -> None:
     if implementation is None:
         return
-    found = read_object(Path(implementation)).get("architecture")
+    found = load_json(Path(implementation)).get("architecture")
     if found is not None and found != record.architecture:
         raise DataError(
             f"{implementation}: is of {found}, the configuration of {record.architecture}; "

@@ -7,7 +7,7 @@ from typing import Any
 
 from flashinfer_bench.data.model import Model
 from flashinfer_bench.models.as_json import doubts_of
-from flashinfer_bench.models.definitions.mapping import MappedLayer
+from flashinfer_bench.models.definitions.mapping import MappedLayer, gaps_of, without_places
 from flashinfer_bench.models.definitions.nearest import advise
 from flashinfer_bench.models.extraction import ExtractedModel
 from flashinfer_bench.models.sglang.kernels import KernelCall
@@ -34,7 +34,7 @@ def analysis_of(
         "num_layers": sum(count for count, _ in runs),
         "layer_runs": runs,
         "definitions": list(_definitions(layers)),
-        "gaps": _gaps(layers),
+        "gaps": gaps_of(layers),
         "flashinfer_calls": _calls(calls),
         "closest_models": [vars(it) for it in model.closest],
         **{"warnings": list(model.serving.warnings), "notes": model.notes},
@@ -57,14 +57,6 @@ def _definitions(layers: Sequence[MappedLayer]) -> Iterator[dict[str, Any]]:
             advice = advise(name, row["op_type"], existing)
             row.update(nearest=advice.nearest, differences=advice.differences)
         yield row
-
-
-def _gaps(layers: Sequence[MappedLayer]) -> dict[str, list[str]]:
-    gaps: dict[str, list[str]] = {}
-    for layer in layers:
-        if layer.gap is not None:
-            gaps.setdefault(layer.gap, []).append(layer.path)
-    return gaps
 
 
 def _calls(calls: Sequence[KernelCall]) -> list[dict[str, Any]]:
@@ -117,7 +109,7 @@ def _facts(analysis: Mapping[str, Any]) -> str:
 
 
 def _definition_row(row: Mapping[str, Any]) -> tuple[str, str, str, str]:
-    modules = list(dict.fromkeys(_without_places(it) for it in row["modules"]))
+    modules = list(dict.fromkeys(without_places(it) for it in row["modules"]))
     return f"`{row['name']}`", row["status"], row["when"], ", ".join(modules)
 
 
@@ -136,10 +128,7 @@ def _nearest(row: Mapping[str, Any]) -> str:
 
 
 def _gap_section(gaps: Mapping[str, Sequence[str]]) -> list[str]:
-    lines = [
-        f"- {gap}: {', '.join(dict.fromkeys(_without_places(it) for it in paths))}"
-        for gap, paths in gaps.items()
-    ]
+    lines = [f"- {gap}: {', '.join(paths)}" for gap, paths in gaps.items()]
     return ["### Operations without a definition", "\n".join(lines)] if lines else []
 
 
@@ -147,7 +136,7 @@ def _kernel_section(calls: Sequence[Mapping[str, Any]]) -> list[str]:
     if not calls:
         return []
     rows = (
-        (f"`{it['api']}`", ", ".join(dict.fromkeys(map(_without_places, it["modules"]))))
+        (f"`{it['api']}`", ", ".join(dict.fromkeys(map(without_places, it["modules"]))))
         for it in calls
     )
     told = "Whether one is called depends on backends and modes: kernel_calls.json has the tests."
@@ -162,11 +151,6 @@ def _table(columns: Sequence[str], rows: Any) -> str:
     cells = [[str(it).replace("|", "\\|") for it in row] for row in rows]
     lines = [columns, ["---"] * len(columns), *cells]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-def _without_places(path: str) -> str:
-    """A path without the places of lists, which are many for one definition."""
-    return ".".join(part for part in path.split(".") if not part.isdigit())
 
 
 __all__ = ["analysis_of", "report_of"]

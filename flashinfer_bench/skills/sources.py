@@ -82,11 +82,6 @@ def dataset_of(stated: str | None = None) -> Path:
     return root / "flashinfer_trace" if root else dataset_path()
 
 
-def definitions_in(dataset: Path) -> set[str]:
-    """Names of a dataset's definitions."""
-    return {it.stem for it in dataset.glob("definitions/*/*.json")}
-
-
 def checkout() -> Path | None:
     """The checkout of this project that the current folder lies in."""
     here = Path.cwd().resolve()
@@ -96,4 +91,4 @@ def checkout() -> Path | None:
     return None
 
 
-__all__ = ["SourceParams", "checkout", "dataset_of", "definitions_in", "extracted", "source_of"]
+__all__ = ["SourceParams", "checkout", "dataset_of", "extracted", "source_of"]

@@ -132,8 +132,9 @@ def _batches(
             count = _count(layer, definition, first)
             if not count:
                 continue
+            heads = _heads(layer, layers)
             for step in filter(_MODES.get(definition.when, lambda it: True), steps):
-                batch = Batch(step, engine, _rows(layer, definition, step), emitted)
+                batch = Batch(step, engine, heads * _rows(layer, definition, step), emitted)
                 known, weight = found.get(batch.key, (batch, 0))
                 found[batch.key] = (known, weight + count)
     return found
@@ -151,6 +152,18 @@ def _rows(layer: MappedLayer, definition: LayerDefinition, step: Step) -> int:
     """Last tokens only behind the model, where one token of each request is drawn."""
     last_only = layer.node.role == "embedding" or definition.when == "sampling"
     return len(step.rows) if last_only else step.tokens
+
+
+def _heads(layer: MappedLayer, layers: Sequence[MappedLayer]) -> int:
+    """Rows of a token: norms of single heads see one for each head of their attention."""
+    beside = layer.path.rpartition(".")[0]
+    attention = [it.node.facts for it in layers if it.node.role == "attention"
+                 and it.path.rpartition(".")[0] == beside]  # fmt: skip
+    size = layer.node.facts.get("hidden_size") if layer.node.role == "norm" else None
+    if not attention or size != attention[0]["qk_head_dim"]:
+        return 1
+    of_queries = layer.node.name.startswith("q")
+    return int(attention[0]["tp_q_head_num" if of_queries else "tp_k_head_num"])
 
 
 def _facts(layers: Sequence[MappedLayer], name: str) -> Mapping[str, Any]:

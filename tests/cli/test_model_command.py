@@ -94,5 +94,5 @@ def test_all_of_it_in_files(
     assert names == {path.name for path in folder.iterdir()} and len(names) == 5
     held = {path.stem: json.loads(path.read_text()) for path in folder.iterdir()}
     assert held["model_config"]["hidden_size"] == 8
-    assert held["definitions"][0]["module"] == "model.embed_tokens"
+    assert held["module_mapping"]["layers"][0]["module"] == "model.embed_tokens"
     assert held["sglang_implementation"]["calls"] == held["kernel_calls"]

@@ -18,8 +18,8 @@ from flashinfer_bench.models.evaluator.evaluator import Evaluator
 from flashinfer_bench.models.evaluator.modules import Finder
 from flashinfer_bench.models.evaluator.standard_library import Shell
 from flashinfer_bench.models.sglang.config_classes import build_config, transformers_modules
+from flashinfer_bench.models.sglang.dtypes import DTYPES
 from flashinfer_bench.models.sglang.source import SglangSource, find_sglang
-from flashinfer_bench.models.sglang.tensors import DTYPES
 from flashinfer_bench.models.sglang.transformers_source import find_transformers
 from tests.models.config_sources import V4, V5, write_package
 from tests.models.config_sources_sglang import SGLANG

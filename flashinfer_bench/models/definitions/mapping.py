@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -68,6 +68,20 @@ def map_layers(
     return layers
 
 
+def without_places(path: str) -> str:
+    """A path without the places of lists, which are many for one definition."""
+    return ".".join(part for part in path.split(".") if not part.isdigit())
+
+
+def gaps_of(layers: Iterable[MappedLayer]) -> dict[str, list[str]]:
+    """Gap -> the modules that have it, each once."""
+    gaps: dict[str, dict[str, None]] = {}
+    for it in layers:
+        if it.gap is not None:
+            gaps.setdefault(it.gap, {})[without_places(it.path)] = None
+    return {gap: list(paths) for gap, paths in gaps.items()}
+
+
 def _layers(root: ModuleNode) -> Iterator[tuple[str, ModuleNode, ModuleNode]]:
     """Path, node and parent of what computes: layers, and blocks that have a role."""
     parents = {"": root}
@@ -120,4 +134,4 @@ def _width(root: ModuleNode) -> Any:
     return next(sizes, None)
 
 
-__all__ = ["LayerDefinition", "MappedLayer", "map_layers"]
+__all__ = ["LayerDefinition", "MappedLayer", "gaps_of", "map_layers", "without_places"]

@@ -25,10 +25,10 @@ from flashinfer_bench.models.patterns.plan import LayerPlan, Mixer, plan_layers
 from flashinfer_bench.models.patterns.spellings import Keys
 from flashinfer_bench.models.serving import ServingProfile
 from flashinfer_bench.models.sglang.build import ModelTree
+from flashinfer_bench.models.sglang.dtypes import model_dtype
 from flashinfer_bench.models.sglang.index import Architecture
 from flashinfer_bench.models.sglang.leaves import Impossible
 from flashinfer_bench.models.sglang.nodes import merged
-from flashinfer_bench.models.sglang.tensors import model_dtype
 from flashinfer_bench.models.tree import ModuleNode
 
 _MIXERS: dict[Mixer, Callable[[Layers, Keys, LayerPlan, int], ModuleNode]] = {

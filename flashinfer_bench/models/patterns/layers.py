@@ -8,8 +8,8 @@ from typing import Any
 
 from flashinfer_bench.models.evaluator.values import NOWHERE
 from flashinfer_bench.models.serving import ServingProfile
+from flashinfer_bench.models.sglang.dtypes import DTYPES
 from flashinfer_bench.models.sglang.leaves import LEAF_FUNCTIONS, LEAVES, Leaf, Made
-from flashinfer_bench.models.sglang.tensors import DTYPES
 from flashinfer_bench.models.tree import ModuleNode, Weight
 
 _LEAVES: dict[str, Leaf] = {name.rpartition(".")[2]: leaf for name, leaf in LEAVES.items()}

@@ -11,9 +11,10 @@ from flashinfer_bench.models.evaluator.evaluator import Evaluator
 from flashinfer_bench.models.evaluator.functions import Parameters, read_parameters
 from flashinfer_bench.models.evaluator.scope import Scope
 from flashinfer_bench.models.evaluator.values import Unknown
+from flashinfer_bench.models.sglang.dtypes import DTYPES
 from flashinfer_bench.models.sglang.leaves import LEAF_FUNCTIONS, LEAVES, Leaf, Made
 from flashinfer_bench.models.sglang.settings import Group, Platform, Settings
-from flashinfer_bench.models.sglang.tensors import DTYPES, Net, Parameter, Tensor
+from flashinfer_bench.models.sglang.tensors import Net, Parameter, Tensor
 
 _INERT = (
     *("batch_overlap", "elastic_ep", "eplb", "hardware_backend", "lora", "managers", "mem_cache"),

@@ -17,13 +17,14 @@ from flashinfer_bench.models.serving import ServingProfile
 from flashinfer_bench.models.sglang.boundary import SglangBoundary
 from flashinfer_bench.models.sglang.config_classes import bind, build_config, transformers_modules
 from flashinfer_bench.models.sglang.default_configs import OpenConfig, default_config, with_unknowns
+from flashinfer_bench.models.sglang.dtypes import model_dtype
 from flashinfer_bench.models.sglang.fallback import fallback_name
 from flashinfer_bench.models.sglang.index import Architecture, read_architectures
 from flashinfer_bench.models.sglang.nodes import ClassFacts, TreeBuilder
 from flashinfer_bench.models.sglang.settings import Platform, Settings
 from flashinfer_bench.models.sglang.source import SglangSource
 from flashinfer_bench.models.sglang.stand_ins import stand_ins
-from flashinfer_bench.models.sglang.tensors import Net, model_dtype
+from flashinfer_bench.models.sglang.tensors import Net
 from flashinfer_bench.models.tree import ModuleNode
 
 _UTILITIES = "sglang.srt.layers.moe.utils"

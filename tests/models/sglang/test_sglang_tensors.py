@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from flashinfer_bench.models.sglang.tensors import DTYPES, Parameter, Tensor
+from flashinfer_bench.models.sglang.dtypes import DTYPES
+from flashinfer_bench.models.sglang.tensors import Parameter, Tensor
 from flashinfer_bench.models.sglang.torch_module import Torch
 
 OURS = Torch("float32", (9, 0)).module()

@@ -29,7 +29,7 @@ from flashinfer_bench.models.sglang.kernels.tables import (
 from flashinfer_bench.models.sglang.kernels.values import SOMETHING, Method, Object
 from flashinfer_bench.models.sglang.kernels.walker import Event, Walker
 from flashinfer_bench.models.sglang.source import SglangSource
-from flashinfer_bench.models.tree import ModuleNode, decay_rule
+from flashinfer_bench.models.tree import ModuleNode, decay_rule, is_latent
 
 Mode = Literal["decode", "prefill", "any"]
 Entry = tuple[Method, Mode]
@@ -189,11 +189,7 @@ def has_latent_attention(tree: ModelTree) -> bool:
     """Whether it is computed on a compressed key and value."""
     if not any("kv_lora_rank" in it.attributes for it in tree.classes.values()):
         return False
-    leaves = [it for _, it in tree.root.walk() if it.role == "attention"]
-    return any(
-        it.facts["tp_k_head_num"] == 1 and it.facts["head_dim"] != it.facts["v_head_dim"]
-        for it in leaves
-    )
+    return any(is_latent(it) for _, it in tree.root.walk() if it.role == "attention")
 
 
 def kernel_calls(
